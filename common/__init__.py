@@ -1,0 +1,1 @@
+"""What master and worker must agree on; knows neither of them."""

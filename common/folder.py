@@ -1,0 +1,337 @@
+"""A run's folder: what a run leaves behind, and how it is read again.
+
+::
+
+    runs/<name>-<YYYYmmdd-HHMMSS>/
+        experiment.toml     the effective experiment; reruns the run
+        environment.json    versions of Python and packages, platform
+        history.jsonl       one RoundRecord a line, written when the round ends
+        chunks.csv          one ChunkRow a line, written within a second
+        parameters.npz      the trained model, with all that predicting needs
+        summary.json        written last: why the run ended, and the totals
+
+The folder of a killed master can be read: every file is either whole or ends with a torn line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InvalidData, InvalidSpec, RunFailed
+from common.history import (
+    ChunkRow,
+    ChunkState,
+    RoundRecord,
+    record_from_json,
+    strict_json,
+    summarise,
+    to_json,
+)
+from common.version import __version__
+
+EXPERIMENT, ENVIRONMENT, SUMMARY = "experiment.toml", "environment.json", "summary.json"
+HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
+PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
+CHUNK_COLUMNS = ("worker", "place", "round", "chunk", "seconds", "arrived_seconds", "state")
+FLUSH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SavedModel:
+    """A trained model as parameters.npz holds it.
+
+    Attributes:
+        model: name of the model. parameters: as the model keeps them, float64, any shape.
+        n_features, n_outputs, intercept: with these the model reads ``parameters``.
+        classes: labels in the order of the outputs, numbers or text; None for regression.
+        mean, scale: standardisation, shape (n_features,); None where the features were used as they are.
+        feature_names: n_features names, or none. target: name of the target column, or empty.
+    """
+
+    model: str
+    parameters: NDArray[np.float64]
+    n_features: int
+    n_outputs: int
+    intercept: bool
+    classes: NDArray[Any] | None = None
+    mean: NDArray[np.float64] | None = None
+    scale: NDArray[np.float64] | None = None
+    feature_names: tuple[str, ...] = ()
+    target: str = ""
+
+
+class RunFolder:
+    """The folder of one run, open for writing; made by `create`, or from a path that holds no run yet.
+
+    Args:
+        path: the folder; made if missing.
+
+    Raises:
+        InvalidSpec: the folder holds a run already, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # "x" makes the refusal atomic: of two runs that choose the same folder, one gets it.
+            self._history: BinaryIO = (self.path / HISTORY).open("xb")
+            self._chunks: BinaryIO = (self.path / CHUNKS).open("xb")
+        except FileExistsError:
+            raise InvalidSpec("run folder", "must not hold a run already", str(path)) from None
+        except OSError as error:
+            raise InvalidSpec("run folder", f"must be writable ({error.strerror})", str(path)) from None
+        self._rows = io.StringIO(newline="")
+        self._writer = csv.writer(self._rows, lineterminator="\n")
+        self._writer.writerow(CHUNK_COLUMNS)
+        self.flush()
+
+    @classmethod
+    def create(cls, parent: str | Path, name: str, now: datetime) -> RunFolder:
+        """A new folder ``parent/<name>-<YYYYmmdd-HHMMSS>``, with ``-2`` and so on if that is taken."""
+        stem = f"{name}-{now:%Y%m%d-%H%M%S}"
+        number = 1
+        while True:
+            path = Path(parent) / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+            except OSError as error:
+                raise InvalidSpec("run folder", f"must be writable ({error.strerror})", str(path)) from None
+            else:
+                return cls(path)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write_experiment(self, toml: str) -> None:
+        """Write experiment.toml: the effective experiment."""
+        self._replace(EXPERIMENT, toml.encode())
+
+    def write_environment(self) -> None:
+        """Write environment.json: what the run runs on; no host name, no user, no path."""
+        self._replace(ENVIRONMENT, strict_json(environment(), indent=2).encode() + b"\n")
+
+    def write_parameters(self, model: SavedModel) -> None:
+        """Write parameters.npz in one piece: a reader sees the former one or this one.
+
+        The file loads without pickle; fields that are None are left out.
+        """
+        held: dict[str, Any] = {}
+        for field in fields(model):
+            value = getattr(model, field.name)
+            if value is not None:
+                array = np.asarray(value, dtype=np.str_ if field.name == "feature_names" else None)
+                held[field.name] = array.astype(np.str_) if array.dtype == object else array
+        buffer = io.BytesIO()
+        np.savez(buffer, **held)
+        self._replace(PARAMETERS, buffer.getvalue())
+
+    def add(self, record: RoundRecord) -> None:
+        """Append the record to history.jsonl at once, and its chunks to chunks.csv within a second."""
+        self._append(self._history, to_json(record).encode() + b"\n")
+        self.add_chunks(record.chunks)
+
+    def add_chunks(self, rows: Iterable[ChunkRow]) -> None:
+        """Append to chunks.csv; what is held back is written a second later with the next, or by `flush`."""
+        for row in rows:
+            self._writer.writerow([getattr(row, name) for name in CHUNK_COLUMNS])
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the chunk rows held back."""
+        self._append(self._chunks, self._rows.getvalue().encode(errors="replace"))
+        self._rows.seek(0)
+        self._rows.truncate()
+        self._flushed = time.monotonic()
+
+    def finish(self, reason: str, exit_code: int, **more: object) -> dict[str, Any]:
+        """Close the folder with summary.json and return what it holds.
+
+        Args:
+            reason: why the run ended, in words. exit_code: 0, 2, 3 or 130.
+            more: further entries, such as the final score; they win over the totals of `summarise`.
+        """
+        self.close()
+        totals = summarise(iter_history(self.path))
+        summary = {"reason": reason, "exit_code": exit_code, **totals, **more}
+        self._replace(SUMMARY, strict_json(summary, indent=2).encode() + b"\n")
+        return summary
+
+    def close(self) -> None:
+        """Write what is held back and close the files; closing twice is no harm."""
+        if not self._chunks.closed:
+            self.flush()
+            self._chunks.close()
+            self._history.close()
+
+    def _append(self, file: BinaryIO, data: bytes) -> None:
+        try:
+            file.write(data)
+            file.flush()
+        except OSError as error:
+            raise RunFailed(f"cannot write the run folder {self.path}: {error.strerror}") from None
+
+    def _replace(self, name: str, data: bytes) -> None:
+        fresh = self.path / f".{name}.new"
+        try:
+            fresh.write_bytes(data)
+            os.replace(fresh, self.path / name)
+        except OSError as error:
+            raise RunFailed(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python, gradcode and the packages it stands on, platform and number of processors."""
+    return {
+        "gradcode": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# ---- reading --------------------------------------------------------------------------------------------
+
+
+def iter_history(path: str | Path) -> Iterator[RoundRecord]:
+    """The records of history.jsonl in the folder ``path``, one by one; a torn last line is passed over.
+
+    Raises:
+        InvalidData: there is no such file, or a line in its middle is no record.
+    """
+    for line in _whole_lines(Path(path), HISTORY):
+        yield record_from_json(line)
+
+
+def read_history(path: str | Path) -> list[RoundRecord]:
+    """All records of the folder ``path``; see `iter_history`. Their ``chunks`` are empty."""
+    return list(iter_history(path))
+
+
+def read_chunks(path: str | Path) -> list[ChunkRow]:
+    """The rows of chunks.csv in the folder ``path``; a torn last line is passed over.
+
+    Raises:
+        InvalidData: there is no such file, or a line in its middle is no row.
+    """
+    lines = csv.reader(_whole_lines(Path(path), CHUNKS))
+    if tuple(next(lines, ())) != CHUNK_COLUMNS:
+        raise InvalidData(CHUNKS, f"must have the columns {','.join(CHUNK_COLUMNS)}", str(path))
+    try:
+        return [_chunk_row(values) for values in lines]
+    except csv.Error as error:
+        raise InvalidData(CHUNKS, f"must be a CSV file ({error})", str(path)) from None
+
+
+def _chunk_row(values: list[str]) -> ChunkRow:
+    try:
+        worker, place, number, chunk, seconds, arrived, state = values
+        times = float(seconds), float(arrived)
+        return ChunkRow(int(place), worker, int(number), int(chunk), *times, _STATES[state])
+    except (ValueError, KeyError):
+        raise InvalidData(CHUNKS, f"must have rows of {','.join(CHUNK_COLUMNS)}", ",".join(values)) from None
+
+
+_STATES: dict[str, ChunkState] = {
+    "used": "used",
+    "duplicate": "duplicate",
+    "late": "late",
+    "wasted": "wasted",
+}
+
+
+def read_parameters(path: str | Path) -> SavedModel:
+    """The model of parameters.npz in the folder ``path``, or in the file ``path`` itself.
+
+    Raises:
+        InvalidData: there is no such file, it is no npz file, or a field is missing.
+    """
+    file = Path(path) / PARAMETERS if Path(path).is_dir() else Path(path)
+    try:
+        with np.load(io.BytesIO(_bytes_of(file)), allow_pickle=False) as archive:
+            held = {name: archive[name] for name in archive.files}
+        scalars: dict[str, Callable[[Any], object]] = {
+            "model": str,
+            "n_features": int,
+            "n_outputs": int,
+            "intercept": bool,
+        }
+        values = {name: make(held[name].item()) for name, make in scalars.items()}
+        return SavedModel(
+            **values,  # type: ignore[arg-type]
+            parameters=held["parameters"],
+            classes=held.get("classes"),
+            mean=held.get("mean"),
+            scale=held.get("scale"),
+            feature_names=tuple(held["feature_names"].tolist()),
+            target=str(held["target"]),
+        )
+    except KeyError as error:
+        raise InvalidData(PARAMETERS, f"must hold {error.args[0]!r}", str(file)) from None
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise InvalidData(PARAMETERS, "must be a file that a run has written", str(file)) from None
+
+
+def read_summary(path: str | Path) -> dict[str, Any] | None:
+    """What summary.json in the folder ``path`` holds; None when the run has not ended (or was killed).
+
+    Raises:
+        InvalidData: the folder holds no run, or the file is no JSON object.
+    """
+    folder = Path(path)
+    if (folder / HISTORY).exists() and not (folder / SUMMARY).exists():
+        return None
+    text = _bytes_of(folder / SUMMARY).decode(errors="replace")
+    try:
+        held = json.loads(text)
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise InvalidData(SUMMARY, "must be one JSON object", str(path))
+    return held
+
+
+def _whole_lines(folder: Path, name: str) -> list[str]:
+    text = _bytes_of(folder / name).decode(errors="replace")
+    return text[: text.rfind("\n") + 1].split("\n")[:-1]
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidData(
+            "run folder", f"must hold {file.name} ({error.strerror})", str(file.parent)
+        ) from None

@@ -1,0 +1,1 @@
+"""Generated from protos/gradcode/v1 by ``python -m common.wire.generate``."""

@@ -1,0 +1,103 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("run", "run_name", "phase", "detail", "round", "rounds_planned", "loss", "score", "rounds_exact", "rounds_approximate", "rounds_failed", "deadline_seconds", "code", "epoch", "n_places", "n_linked", "n_spares", "run_folder", "started_unix_seconds", "elapsed_seconds", "package_version", "last_record_json")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    RUN_NAME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_PLANNED_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_EXACT_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_APPROXIMATE_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    N_PLACES_FIELD_NUMBER: _ClassVar[int]
+    N_LINKED_FIELD_NUMBER: _ClassVar[int]
+    N_SPARES_FIELD_NUMBER: _ClassVar[int]
+    RUN_FOLDER_FIELD_NUMBER: _ClassVar[int]
+    STARTED_UNIX_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PACKAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAST_RECORD_JSON_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    run_name: str
+    phase: str
+    detail: str
+    round: int
+    rounds_planned: int
+    loss: float
+    score: float
+    rounds_exact: int
+    rounds_approximate: int
+    rounds_failed: int
+    deadline_seconds: float
+    code: str
+    epoch: int
+    n_places: int
+    n_linked: int
+    n_spares: int
+    run_folder: str
+    started_unix_seconds: float
+    elapsed_seconds: float
+    package_version: str
+    last_record_json: str
+    def __init__(self, run: _Optional[str] = ..., run_name: _Optional[str] = ..., phase: _Optional[str] = ..., detail: _Optional[str] = ..., round: _Optional[int] = ..., rounds_planned: _Optional[int] = ..., loss: _Optional[float] = ..., score: _Optional[float] = ..., rounds_exact: _Optional[int] = ..., rounds_approximate: _Optional[int] = ..., rounds_failed: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., code: _Optional[str] = ..., epoch: _Optional[int] = ..., n_places: _Optional[int] = ..., n_linked: _Optional[int] = ..., n_spares: _Optional[int] = ..., run_folder: _Optional[str] = ..., started_unix_seconds: _Optional[float] = ..., elapsed_seconds: _Optional[float] = ..., package_version: _Optional[str] = ..., last_record_json: _Optional[str] = ...) -> None: ...
+
+class ListWorkersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListWorkersResponse(_message.Message):
+    __slots__ = ("workers",)
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
+    def __init__(self, workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ...) -> None: ...
+
+class WorkerStatus(_message.Message):
+    __slots__ = ("place", "worker_name", "state", "chunks_finished", "load", "seconds_per_chunk", "last_seen_seconds", "straggles", "rounds")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STRAGGLES_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    place: int
+    worker_name: str
+    state: str
+    chunks_finished: int
+    load: int
+    seconds_per_chunk: float
+    last_seen_seconds: float
+    straggles: int
+    rounds: int
+    def __init__(self, place: _Optional[int] = ..., worker_name: _Optional[str] = ..., state: _Optional[str] = ..., chunks_finished: _Optional[int] = ..., load: _Optional[int] = ..., seconds_per_chunk: _Optional[float] = ..., last_seen_seconds: _Optional[float] = ..., straggles: _Optional[int] = ..., rounds: _Optional[int] = ...) -> None: ...
+
+class StopRunRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class StopRunResponse(_message.Message):
+    __slots__ = ("accepted",)
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    def __init__(self, accepted: bool = ...) -> None: ...

@@ -1,0 +1,193 @@
+"""The gRPC methods of both services, for both ends, carrying raw bytes.
+
+gRPC's own (de)serialisers are left out: what goes in and comes out here are the bytes of ``codec`` and
+``control``, so that an array's data is copied as seldom as possible.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from common.wire import control
+from common.wire.control import RunStatus, WorkerStatus
+from common.wire.frames import MAX_MESSAGE_BYTES
+
+TRAINING = "gradcode.v1.TrainingService"
+CONTROL = "gradcode.v1.ControlService"
+
+Options: TypeAlias = list[tuple[str, int]]
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+SessionBehaviour: TypeAlias = Callable[[AsyncIterator[bytes], Any], Any]
+FetchBehaviour: TypeAlias = Callable[[bytes, Any], Any]
+
+_COMMON: Options = [
+    # A dead peer is found by a ping a second that is not answered within two. It is the http2 ping timeout
+    # that decides: without it a frozen peer is noticed after a minute.
+    ("grpc.keepalive_time_ms", 1_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+]
+
+# ---- options and credentials ----------------------------------------------------------------------------
+
+
+def server_options() -> Options:
+    """Options of the master's server."""
+    return [
+        *_COMMON,
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+        ("grpc.http2.max_ping_strikes", 0),
+        # Two masters on one port would each get some of the workers.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def client_options() -> Options:
+    """Options of a channel to the master."""
+    return [
+        *_COMMON,
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        # Every worker has a connection of its own, also when many live in one process.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+def bearer(token: str | None) -> Metadata:
+    """The metadata that every call carries.
+
+    >>> bearer("abc"), bearer(None)
+    ((('authorization', 'Bearer abc'),), ())
+    """
+    return () if token is None else (("authorization", f"Bearer {token}"),)
+
+
+def authorised(metadata: Sequence[tuple[str, str | bytes]] | None, token: str | None) -> bool:
+    """Whether a call's metadata carry ``token``; always so when the master has none (None).
+
+    >>> authorised(bearer("abc"), "abc"), authorised(bearer("abd"), "abc"), authorised((), "abc")
+    (True, False, False)
+    """
+    if token is None:
+        return True
+    expected = f"Bearer {token}".encode()
+    given = [value for key, value in metadata or () if key == "authorization"]
+    return len(given) == 1 and hmac.compare_digest(_encoded(given[0]), expected)
+
+
+def _encoded(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+# ---- TrainingService ------------------------------------------------------------------------------------
+
+
+def session_method(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamMultiCallable[bytes, bytes]:
+    """TrainingService.Session of a channel; call it with ``metadata=bearer(token)``."""
+    return channel.stream_stream(f"/{TRAINING}/Session")
+
+
+def fetch_method(channel: grpc.aio.Channel) -> grpc.aio.UnaryStreamMultiCallable[bytes, bytes]:
+    """TrainingService.FetchRows of a channel; call it with the request and ``metadata=bearer(token)``."""
+    return channel.unary_stream(f"/{TRAINING}/FetchRows")
+
+
+def training_handler(session: SessionBehaviour, fetch: FetchBehaviour) -> grpc.GenericRpcHandler:
+    """TrainingService for ``server.add_generic_rpc_handlers((handler,))``.
+
+    Args:
+        session: ``async def session(requests, context)``: reads raw frames from ``requests`` (or with
+            ``context.read()``) and writes raw frames with ``context.write()``.
+        fetch: ``async def fetch(request, context)``: writes, or yields, raw frames.
+    """
+    handlers: dict[str, Any] = {
+        "Session": grpc.stream_stream_rpc_method_handler(session),
+        "FetchRows": grpc.unary_stream_rpc_method_handler(fetch),
+    }
+    return grpc.method_handlers_generic_handler(TRAINING, handlers)
+
+
+# ---- ControlService -------------------------------------------------------------------------------------
+
+
+def control_handler(
+    get_status: Callable[[], RunStatus],
+    list_workers: Callable[[], list[WorkerStatus]],
+    stop_run: Callable[[str], Awaitable[bool]],
+    token: str | None,
+) -> grpc.GenericRpcHandler:
+    """ControlService for ``server.add_generic_rpc_handlers((handler,))``; refuses calls without the token.
+
+    Args:
+        get_status: how the run stands.
+        list_workers: every place and every spare.
+        stop_run: ends the run for a reason; False when it is over already.
+        token: what calls must carry; None for no check.
+    """
+
+    async def answer_status(_: bytes, context: Any) -> bytes:
+        await _require_token(context, token)
+        return control.encode_status(get_status())
+
+    async def answer_workers(_: bytes, context: Any) -> bytes:
+        await _require_token(context, token)
+        return control.encode_workers(list_workers())
+
+    async def answer_stop(raw: bytes, context: Any) -> bytes:
+        await _require_token(context, token)
+        return control.encode_accepted(await stop_run(control.decode_stop(raw)))
+
+    behaviours = {"GetStatus": answer_status, "ListWorkers": answer_workers, "StopRun": answer_stop}
+    handlers: dict[str, Any] = {
+        name: grpc.unary_unary_rpc_method_handler(each) for name, each in behaviours.items()
+    }
+    return grpc.method_handlers_generic_handler(CONTROL, handlers)
+
+
+async def _require_token(context: Any, token: str | None) -> None:
+    if not authorised(context.invocation_metadata(), token):
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong token")
+
+
+class ControlClient:
+    """Asks a master how its run stands; every call raises ``grpc.aio.AioRpcError`` when none answers.
+
+    Args:
+        channel: to the master, made with ``client_options()``.
+        token: what the master wants to see, or None.
+        timeout_seconds: for each call, the connection included.
+    """
+
+    def __init__(
+        self, channel: grpc.aio.Channel, token: str | None = None, timeout_seconds: float = 5.0
+    ) -> None:
+        self._channel = channel
+        self._metadata = bearer(token)
+        self._timeout = timeout_seconds
+
+    async def get_status(self) -> RunStatus:
+        """How the run stands."""
+        return control.decode_status(await self._call("GetStatus", b""))
+
+    async def list_workers(self) -> list[WorkerStatus]:
+        """Every place and every spare."""
+        return control.decode_workers(await self._call("ListWorkers", b""))
+
+    async def stop_run(self, reason: str) -> bool:
+        """End the run; False when it is over already."""
+        return control.decode_accepted(await self._call("StopRun", control.encode_stop(reason)))
+
+    async def _call(self, method: str, request: bytes) -> bytes:
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+        call = self._channel.unary_unary(f"/{CONTROL}/{method}")
+        return await call(request, metadata=self._metadata, timeout=self._timeout)

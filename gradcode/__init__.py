@@ -1,0 +1,1 @@
+"""The face for people: the command line, local clusters and the lab."""

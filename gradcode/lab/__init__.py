@@ -1,0 +1,1 @@
+"""Experiments without a network: the simulator plays the production code."""

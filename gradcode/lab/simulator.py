@@ -1,0 +1,355 @@
+"""Plays the production ``Training`` with a heap of events instead of a network.
+
+Timing mode draws durations only; learning mode (with a ``Learning``) also computes real gradients, so that
+parameters, losses and outcomes are those a real run would have. Same arguments, same history.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
+
+from common.codes.base import GradientCode, Message, Term, decode
+from common.delays import Delays
+from common.history import RoundRecord
+from master import events as ev
+from master.arithmetic import Arithmetic
+from master.settings import RunSettings
+from master.training import Training
+
+
+@dataclass(frozen=True)
+class Network:
+    """What links cost.
+
+    Attributes:
+        latency_seconds: one way, for every frame.
+        bytes_per_second: of each link.
+        detect_seconds: after so long a silent link is declared dead.
+        ready_seconds: from the welcome until the rows of a place are loaded.
+        compute_seconds: what a chunk takes besides the injected delay.
+    """
+
+    latency_seconds: float = 0.0005
+    bytes_per_second: float = 1e9
+    detect_seconds: float = 2.0
+    ready_seconds: float = 0.01
+    compute_seconds: float = 0.0
+
+
+class Learning(Protocol):
+    """Real numbers for learning mode: one value for the whole run."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The master's numbers."""
+
+    def gradient(self, place: int, point: bytes, chunk: int) -> tuple[float, int, bool]:
+        """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
+
+    def message(self, place: int, terms: tuple[Term, ...]) -> bytes:
+        """Combine finished chunks of a worker."""
+
+
+@dataclass
+class SimulatedWorker:
+    """One worker process as the simulator sees it."""
+
+    link: int
+    name: str
+    up_since: float
+    place: int | None = None
+    alive: bool = True
+    frozen_until: float = 0.0
+    mute_until: float = 0.0
+    served: int = 0
+    stamp: ev.Stamp | None = None
+    waiting: ev.Stamp | None = None
+    stopped: int = -1
+    busy: bool = False
+    queue: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    point: bytes = b""
+    waiting_point: bytes = b""
+
+
+class Simulator:
+    """One simulated run.
+
+    Args:
+        settings: of the production run. delays: how long chunks take, and who freezes or dies when.
+        n_workers: how many join at the start. network: what links cost.
+        learning: real numbers, or None for timing only.
+        tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
+            each with an extra delay in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        delays: Delays,
+        n_workers: int,
+        network: Network | None = None,
+        learning: Learning | None = None,
+        tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
+    ) -> None:
+        self.now = 0.0
+        self.training = Training(settings, self.now)
+        self.records: list[RoundRecord] = []
+        self.notes: list[tuple[float, ev.Note]] = []
+        self.violations: list[ev.CloseLink] = []
+        self.finished: ev.Finish | None = None
+        self.workers: dict[int, SimulatedWorker] = {}
+        self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
+        self._settings = settings
+        self._delays = delays
+        self._network = network or Network()
+        self._learning = learning
+        self._tamper = tamper or (lambda event: [(0.0, event)])
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._serial = 0
+        self._payloads = 0
+        self._code: GradientCode | None = None
+        self._wake_at: float | None = None
+        self._carry_out(self.training.begin())
+        for number in range(n_workers):
+            self.at(0.0, partial(self.join, f"w{number}"))
+
+    # ---- driving ----------------------------------------------------------------------------------------
+
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Have ``action`` happen at simulated time ``seconds``."""
+        self._serial += 1
+        heapq.heappush(self._heap, (seconds, self._serial, action))
+
+    def play(self, until: float = float("inf"), most_events: int = 10**9) -> list[RoundRecord]:
+        """Play until the run has ended, the heap is empty, or a limit is reached; returns the records."""
+        for _ in range(most_events):
+            if self.finished is not None or not self._heap or self._heap[0][0] > until:
+                break
+            self.now, _, action = heapq.heappop(self._heap)
+            action()
+        return self.records
+
+    def feed(self, event: ev.Event) -> None:
+        """Hand an event to the master now."""
+        self.watch(event)
+        self._carry_out(self.training.handle(event, self.now))
+        wakes_at = self.training.wakes_at(self.now)
+        if wakes_at is not None and wakes_at != self._wake_at:
+            self._wake_at = wakes_at
+            self.at(max(wakes_at, self.now), lambda: self._wake(wakes_at))
+
+    def _wake(self, planned: float) -> None:
+        if planned == self._wake_at:
+            self._wake_at = None
+            self.feed(ev.Tick())
+
+    # ---- the master's commands --------------------------------------------------------------------------
+
+    def _carry_out(self, commands: list[ev.Command]) -> None:
+        for command in commands:
+            self.watch(command)
+            if isinstance(command, ev.Solve | ev.Combine | ev.Step | ev.Evaluate):
+                self.at(self.now, partial(self.feed, self._sum(command)))
+            elif isinstance(command, ev.Record):
+                self.records.append(command.record)
+            elif isinstance(command, ev.Note):
+                self.notes.append((self.now, command))
+            elif isinstance(command, ev.Planned):
+                self._plan(command.code)
+            elif isinstance(command, ev.Finish):
+                self.finished = command
+            elif isinstance(command, ev.Discard):
+                if self._learning is not None:
+                    self._learning.arithmetic.discard(command.payload)
+            else:
+                self._send(command)
+
+    def _plan(self, code: GradientCode) -> None:
+        self._code = code
+        if self._learning is not None:
+            self._learning.arithmetic.plan(code)
+
+    def _sum(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> ev.Event:
+        if self._learning is not None:
+            return self._learning.arithmetic.answer(command, lambda: self.now)
+        assert isinstance(command, ev.Solve), "timing mode only solves"
+        assert self._code is not None
+        return ev.Solved(command.round, decode(self._code, command.received), 0.0)
+
+    def _send(self, command: Any) -> None:
+        if isinstance(command, ev.CloseLink) and command.kind:
+            self.violations.append(command)
+        delay = self._network.latency_seconds
+        point = b""
+        if isinstance(command, ev.StartRound):
+            n_bytes = self._settings.n_parameters * self._settings.item_bytes
+            delay += n_bytes / self._network.bytes_per_second
+            point = b"" if self._learning is None else self._learning.arithmetic.point_bytes()
+        self.at(self.now + delay, lambda: self._receive(command, point))
+
+    # ---- workers ----------------------------------------------------------------------------------------
+
+    def join(self, name: str) -> SimulatedWorker:
+        """A worker process called ``name`` opens a link now."""
+        number = len(self.workers)
+        worker = SimulatedWorker(number, name, self.training.run_seconds(self.now))
+        self.workers[number] = worker
+        self._deliver(worker, ev.LinkUp(number, name), tampered=False)
+        return worker
+
+    def living(self) -> Iterator[SimulatedWorker]:
+        """Workers whose link is up as far as they know."""
+        return (worker for worker in self.workers.values() if worker.alive)
+
+    def cut(self, worker: SimulatedWorker, reason: str = "the connection was reset") -> None:
+        """The worker's process or link ends now; the master hears of it one latency later."""
+        if worker.alive:
+            worker.alive = False
+            event = ev.LinkDown(worker.link, reason)
+            self.at(self.now + self._network.latency_seconds, lambda: self.feed(event))
+
+    def drain(self, worker: SimulatedWorker) -> None:
+        """The worker asks to leave."""
+        self._deliver(worker, ev.LinkDraining(worker.link), tampered=False)
+
+    def _deliver(
+        self, worker: SimulatedWorker, event: ev.Event, data: bytes | None = None, tampered: bool = True
+    ) -> None:
+        """Send a frame from a worker to the master."""
+        n_bytes = event.n_bytes if isinstance(event, ev.MessageArrived) else 0
+        wire = self._network.latency_seconds + n_bytes / self._network.bytes_per_second
+        for extra, copy in self._tamper(event) if tampered else [(0.0, event)]:
+            self.at(self.now + wire + extra, partial(self._hear, worker, copy, data))
+
+    def _hear(self, worker: SimulatedWorker, event: ev.Event, data: bytes | None) -> None:
+        if not worker.alive:
+            return
+        if isinstance(event, ev.MessageArrived):
+            # Every arrival is a payload of its own, a duplicate as well.
+            self._payloads += 1
+            event = replace(event, payload=self._payloads)
+            if self._learning is not None:
+                self._learning.arithmetic.receive(self._payloads, data)
+        self.feed(event)
+
+    def _receive(self, command: Any, point: bytes) -> None:
+        """A frame reaches a worker; a frozen one reads it when it wakes up."""
+        worker = self.workers[command.link]
+        if not worker.alive:
+            return
+        if worker.frozen_until > self.now:
+            self.at(worker.frozen_until, lambda: self._receive(command, point))
+            return
+        if isinstance(command, ev.Welcome):
+            worker.place = command.place
+            if command.place is not None:
+                ready = ev.LinkReady(worker.link, command.incarnation)
+                loaded_at = self.now + self._network.ready_seconds
+                self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
+        elif isinstance(command, ev.StartRound):
+            worker.waiting, worker.waiting_point = command.stamp, point
+            self._deliver(worker, ev.ParametersWritten(worker.link, command.stamp.round), tampered=False)
+            self._next(worker)
+        elif isinstance(command, ev.StopRound):
+            worker.stopped = max(worker.stopped, command.stamp.round)
+        elif isinstance(command, ev.NextChunk):
+            if command.stamp == worker.stamp:
+                worker.queue = [chunk for chunk in command.chunks if chunk not in worker.done]
+        elif isinstance(command, ev.Collect):
+            self._answer(worker, command)
+        elif isinstance(command, ev.CloseLink):
+            worker.alive = False
+
+    def _answer(self, worker: SimulatedWorker, command: ev.Collect) -> None:
+        if worker.mute_until > self.now:
+            self.at(worker.mute_until, lambda: self._receive(command, b""))
+        elif command.stamp == worker.stamp and all(term.chunk in worker.done for term in command.terms):
+            self._send_message(worker, command.request, command.terms)
+
+    def _next(self, worker: SimulatedWorker) -> None:
+        """Between two chunks: take up the newest round, or the next chunk."""
+        if worker.busy or not worker.alive:
+            return
+        if worker.waiting is not None:
+            assert self._code is not None
+            assert worker.place is not None
+            worker.stamp, worker.waiting = worker.waiting, None
+            worker.point = worker.waiting_point
+            worker.queue = list(self._code.assignment.orders[worker.place])
+            worker.done = []
+        if worker.stamp is None or worker.place is None or not worker.queue:
+            return
+        if worker.stamp.round <= worker.stopped:
+            return
+        worker.busy = True
+        self._compute(worker, worker.queue.pop(0))
+
+    def _compute(self, worker: SimulatedWorker, chunk: int) -> None:
+        stamp, place = worker.stamp, worker.place
+        assert stamp is not None
+        assert place is not None
+        seconds = self._network.compute_seconds + self._delays.chunk_seconds(place, stamp.round, chunk)
+        walk = self._delays.walk(
+            place, worker.up_since, self.training.run_seconds(self.now), seconds, worker.served
+        )
+        worker.served = walk.served
+        at = self.now
+        for kind, piece in walk.pieces:
+            if kind == "freeze":
+                self.at(at, partial(self._freeze, worker, at + piece))
+            at += piece
+        if walk.dies:
+            self.at(at, lambda: self.cut(worker, "the process died"))
+        else:
+            self.at(at, lambda: self._finish(worker, stamp, chunk, walk.seconds))
+
+    def _freeze(self, worker: SimulatedWorker, until: float) -> None:
+        """The process stands still; a link that is silent for too long is declared dead."""
+        worker.frozen_until = until
+        if until - self.now > self._network.detect_seconds:
+            self.at(self.now + self._network.detect_seconds, lambda: self.cut(worker, "no answer to a ping"))
+            self.at(until, lambda: self._wake_up(worker))
+
+    def _wake_up(self, worker: SimulatedWorker) -> None:
+        again = self.join(worker.name)
+        again.up_since, again.served = worker.up_since, worker.served
+
+    def _finish(self, worker: SimulatedWorker, stamp: ev.Stamp, chunk: int, seconds: float) -> None:
+        worker.busy = False
+        if not worker.alive:
+            return
+        loss, rows, finite = 0.0, 1, True
+        if self._learning is not None:
+            assert worker.place is not None
+            loss, rows, finite = self._learning.gradient(worker.place, worker.point, chunk)
+        worker.done.append(chunk)
+        self._deliver(worker, ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite))
+        if stamp.round > worker.stopped and worker.waiting is None:
+            for number, message in self._due(worker, chunk):
+                self._send_message(worker, number, message.terms)
+        self._next(worker)
+
+    def _due(self, worker: SimulatedWorker, chunk: int) -> Iterator[tuple[int, Message]]:
+        """Messages of a fixed code that ``chunk`` completes."""
+        assert self._code is not None
+        assert worker.place is not None
+        for number in self._code.messages_of[worker.place] if not self._code.on_request else ():
+            message = self._code.messages[number]
+            chunks = {term.chunk for term in message.terms}
+            if chunk in chunks and chunks <= set(worker.done):
+                yield number, message
+
+    def _send_message(self, worker: SimulatedWorker, number: int, terms: tuple[Term, ...]) -> None:
+        assert worker.stamp is not None
+        assert self._code is not None
+        n_bytes = -(-self._settings.n_parameters // self._code.n_parts) * self._settings.item_bytes
+        data = None
+        if self._learning is not None:
+            assert worker.place is not None
+            data = self._learning.message(worker.place, terms)
+        self._deliver(worker, ev.MessageArrived(worker.link, worker.stamp, number, 0, n_bytes), data)

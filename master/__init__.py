@@ -1,0 +1,1 @@
+"""The master decides: rounds, membership, deadlines, decoding, the step."""

@@ -1,0 +1,87 @@
+"""``python -m master``: the master of one run; the same as ``gradcode master``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from common.errors import GradcodeError, InvalidSpec
+from common.experiment import Experiment, load_experiment
+from master.logs import configure_logs
+from master.run import Master, MasterOptions
+
+EXAMPLES = """examples:
+  python -m master                                  digits, 8 workers, on 127.0.0.1:7070
+  python -m master experiment.toml --set workers=4
+  python -m master --listen 0.0.0.0:7070 --token-file token --set workers=joined
+
+exit codes: 0 the run ended, 2 bad input, 3 the run failed or diverged, 130 interrupted
+"""
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token in a file, or None without a file.
+
+    Raises:
+        InvalidSpec: the file cannot be read or is empty.
+    """
+    if path is None:
+        return None
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSpec("--token-file", f"must be readable ({error})", str(path)) from None
+    if not token:
+        raise InvalidSpec("--token-file", "must hold a token", str(path))
+    return token
+
+
+def run_master(experiment: Experiment, options: MasterOptions) -> int:
+    """Run a master to its end. Returns the exit code."""
+    master = Master(experiment, options)
+    master.prepare()
+    return asyncio.run(master.run())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    defaults = MasterOptions()
+    parser = argparse.ArgumentParser(
+        "python -m master",
+        description="The master of one run: decides, decodes and steps; workers dial in.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", nargs="?", type=Path, help="TOML file; without one the defaults run")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a field")
+    parser.add_argument("--listen", default=defaults.listen, metavar="HOST:PORT", help="default %(default)s")
+    parser.add_argument(
+        "--metrics", default=defaults.metrics, metavar="HOST:PORT|off", help="default %(default)s"
+    )
+    parser.add_argument("--runs", type=Path, default=defaults.runs, help="parent of run folders")
+    parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
+    parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
+    parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--log-format", default="auto", choices=["auto", "text", "json"])
+    given = parser.parse_args(argv)
+    configure_logs(given.log_level, given.log_format)
+    try:
+        options = MasterOptions(
+            listen=given.listen,
+            metrics=given.metrics,
+            runs=given.runs,
+            folder=given.run_folder,
+            token=read_token(given.token_file),
+            announce=given.announce,
+        )
+        return run_master(load_experiment(given.experiment, given.set), options)
+    except GradcodeError as error:
+        print(f"gradcode master: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

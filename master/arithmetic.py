@@ -1,0 +1,160 @@
+"""Pure: owns parameters and payloads; finds weights, adds up, steps and scores.
+
+Everything here may take long and is done by one thread at a time, away from the event loop. Commands are
+answered by events; the clock that times them is an argument.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.codes.base import Decoding, GradientCode, Message, decode
+from master import events as ev
+
+REMEMBERED_PATTERNS = 256
+"""So many decodings of a fixed code are kept, each for one set of messages."""
+
+Sum = ev.Solve | ev.Combine | ev.Step | ev.Evaluate
+"""The commands that arithmetic carries out."""
+
+
+class Steps(Protocol):
+    """The optimiser as arithmetic needs it."""
+
+    @property
+    def parameters(self) -> NDArray[np.float64]:
+        """The current iterate, shape (d,)."""
+
+    @property
+    def point(self) -> NDArray[np.float64]:
+        """Where the next gradient is wanted, shape (d,)."""
+
+    def step(self, gradient: NDArray[np.float64]) -> None:
+        """Take a step with the gradient of the mean loss at ``point``."""
+
+
+class Arithmetic:
+    """The numbers of a run.
+
+    Args:
+        optimizer: holds the parameters, float64.
+        n_rows: training rows R; a decoded gradient is the sum over them and is divided by R.
+        l2: weight of the L2 term; regularised: mask of the parameters it concerns, shape (d,).
+        score: parameters -> held-out score.
+        wire_dtype: ``float32`` or ``float64``, of parameters and messages.
+    """
+
+    def __init__(
+        self,
+        optimizer: Steps,
+        n_rows: int,
+        l2: float,
+        regularised: NDArray[np.bool_],
+        score: Callable[[NDArray[np.float64]], float],
+        wire_dtype: str = "float32",
+    ) -> None:
+        self.optimizer = optimizer
+        self.code: GradientCode | None = None
+        self._n_rows = n_rows
+        self._l2 = l2
+        self._regularised = regularised
+        self._score = score
+        self._wire = np.dtype(wire_dtype).newbyteorder("<")
+        self._payloads: dict[int, NDArray[Any]] = {}
+        self._gradient: NDArray[np.float64] | None = None
+        self._decodings: OrderedDict[tuple[int, ...], Decoding] = OrderedDict()
+
+    @property
+    def n_parameters(self) -> int:
+        """d."""
+        return int(self.optimizer.point.size)
+
+    @property
+    def message_length(self) -> int:
+        """How many numbers a message has: d / m, rounded up."""
+        assert self.code is not None, "there is no plan yet"
+        return -(-self.n_parameters // self.code.n_parts)
+
+    def plan(self, code: GradientCode) -> None:
+        """From now on messages are of this code."""
+        self.code = code
+        self._decodings.clear()
+        self._payloads.clear()
+
+    def point_bytes(self) -> bytes:
+        """What workers are sent: the optimiser's point in the wire dtype, little-endian."""
+        return self.optimizer.point.astype(self._wire).tobytes()
+
+    def receive(self, payload: int, data: Any) -> None:
+        """Keep a message: a buffer of ``message_length`` numbers in the wire dtype."""
+        self._payloads[payload] = np.frombuffer(data, dtype=self._wire)
+
+    def discard(self, payload: int) -> None:
+        """Forget a message, if it is there."""
+        self._payloads.pop(payload, None)
+
+    def answer(self, command: Sum, clock: Callable[[], float]) -> ev.Event:
+        """Carry out a command. Cost: see the parts; times are taken with ``clock``, in seconds."""
+        began = clock()
+        if isinstance(command, ev.Solve):
+            decoding = self.solve(command.received)
+            return ev.Solved(command.round, decoding, clock() - began)
+        if isinstance(command, ev.Combine):
+            norm, culprit = self.combine(command.weights)
+            return ev.Combined(command.round, norm, culprit, clock() - began)
+        if isinstance(command, ev.Step):
+            return ev.Stepped(command.round, self.step(), clock() - began)
+        return ev.Evaluated(command.round, self._score(self.optimizer.parameters))
+
+    def solve(self, received: tuple[Message, ...]) -> Decoding:
+        """Weights for ``received``, certified; remembered per pattern for fixed codes."""
+        assert self.code is not None, "there is no plan yet"
+        if self.code.on_request:
+            return decode(self.code, received)
+        key = tuple(id(message) for message in received)
+        found = self._decodings.get(key)
+        if found is None:
+            found = self._decodings[key] = decode(self.code, received)
+            if len(self._decodings) > REMEMBERED_PATTERNS:
+                self._decodings.popitem(last=False)
+        else:
+            self._decodings.move_to_end(key)
+        return found
+
+    def combine(self, weights: tuple[tuple[int, tuple[float, ...]], ...]) -> tuple[float, int | None]:
+        """Add up payloads with their weights into the gradient of the mean loss, L2 included.
+
+        All payloads are forgotten afterwards. Returns the norm of that gradient, and the payload that is
+        not finite, if one is. Cost O(messages x d) in float64.
+        """
+        assert self.code is not None, "there is no plan yet"
+        total = np.zeros((self.code.n_parts, self.message_length))
+        for payload, row in weights:
+            values = self._payloads[payload]
+            for part, weight in enumerate(row):
+                if weight == 1.0:
+                    total[part] += values
+                elif weight != 0.0:
+                    total[part] += weight * values.astype(np.float64)
+        culprit = None
+        if not np.isfinite(total).all():
+            used = (payload for payload, _ in weights)
+            culprit = next((each for each in used if not np.isfinite(self._payloads[each]).all()), None)
+        self._payloads.clear()
+        gradient = total.reshape(-1)[: self.n_parameters] / self._n_rows
+        if self._l2:
+            gradient += self._l2 * np.where(self._regularised, self.optimizer.point, 0.0)
+        self._gradient = gradient
+        return float(np.linalg.norm(gradient)), culprit
+
+    def step(self) -> bool:
+        """Step with the combined gradient. Returns whether the parameters are finite."""
+        assert self._gradient is not None, "nothing has been combined"
+        self.optimizer.step(self._gradient)
+        self._gradient = None
+        return bool(np.isfinite(self.optimizer.parameters).all())

@@ -1,0 +1,179 @@
+"""Pure: counts what happens during a round and turns it into the round's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Literal
+
+from common.history import ChunkRow, RoundRecord
+from master.events import ChunkFinished
+from master.outcome import Outcome, Work, chunk_rows, uncoded_seconds
+
+WEIGHT = 0.3
+"""Weight of the newest observation in the remembered seconds per chunk of a place."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was counted over the whole run."""
+
+    rounds: dict[str, int] = field(default_factory=lambda: {"exact": 0, "approximate": 0, "failed": 0})
+    chunks: dict[str, int] = field(
+        default_factory=lambda: {"used": 0, "duplicate": 0, "late": 0, "wasted": 0}
+    )
+    straggler_chunks_used: int = 0
+    stale_frames: int = 0
+    duplicate_frames: int = 0
+    straggles: dict[int, int] = field(default_factory=dict)
+    uncoded_seconds: float = 0.0
+    uncoded_stuck: int = 0
+
+
+class Paces:
+    """Remembered seconds per chunk of every place, exponentially weighted."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+
+    def observe(self, place: int, seconds: float) -> None:
+        """A chunk took ``seconds`` at ``place``."""
+        known = self.seconds.get(place)
+        self.seconds[place] = seconds if known is None else known + WEIGHT * (seconds - known)
+
+    def typical(self) -> float | None:
+        """Median over places; None before the first report."""
+        return median(self.seconds.values()) if self.seconds else None
+
+    def forget(self, place: int) -> None:
+        """Another worker sits there now."""
+        self.seconds.pop(place, None)
+
+
+class Ledger:
+    """The counts of one round, from its start until its record is written."""
+
+    def __init__(
+        self, number: int, epoch: int, started_at: float, deadline_seconds: float | None, n_rows: int
+    ) -> None:
+        self.number = number
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.gradient_norm: float | None = None
+        self.combine_seconds = 0.0
+        self.step_seconds = 0.0
+        self._epoch = epoch
+        self._started_at = started_at
+        self._deadline_seconds = deadline_seconds
+        self._n_rows = n_rows
+        self._late: list[ChunkRow] = []
+        self._losses: dict[int, tuple[float, int]] = {}
+        self._outcome: Outcome | None = None
+        self._rows: tuple[ChunkRow, ...] = ()
+        self._uncoded: float | None = None
+
+    def report(self, chunk: int, loss: float, rows: int) -> None:
+        """A chunk's loss sum; the first report of a chunk counts."""
+        self._losses.setdefault(chunk, (loss, rows))
+
+    def report_late(self, place: int, worker: str, event: ChunkFinished, after_seconds: float) -> None:
+        """A chunk that was finished after its round's outcome; it is written down with this round."""
+        self._late.append(
+            ChunkRow(
+                place=place,
+                worker=worker,
+                round=event.stamp.round,
+                chunk=event.chunk,
+                seconds=event.seconds,
+                arrived_seconds=after_seconds,
+                state="late",
+            )
+        )
+
+    @property
+    def loss(self) -> float | None:
+        """Mean loss over the rows of distinct finished chunks."""
+        rows = sum(rows for _, rows in self._losses.values())
+        return sum(loss for loss, _ in self._losses.values()) / rows if rows else None
+
+    @property
+    def loss_share(self) -> float:
+        """The share of the training rows that the loss covers."""
+        return sum(rows for _, rows in self._losses.values()) / self._n_rows
+
+    def close(
+        self, outcome: Outcome, works: list[Work], names: Mapping[int, str], paces: Paces, chunks_each: float
+    ) -> None:
+        """The round has an outcome: fix what can be told only now."""
+        self._outcome = outcome
+        self._rows = chunk_rows(works, names, self.number, self._started_at, outcome)
+        self._uncoded = uncoded_seconds(works, paces.seconds, chunks_each, self._started_at, outcome.ended_at)
+
+    def record(
+        self,
+        kind: Literal["exact", "approximate", "failed"],
+        reason: str,
+        stepped: bool,
+        first_started_at: float,
+        events: tuple[str, ...],
+    ) -> RoundRecord:
+        """The finished record, without a score."""
+        outcome = self._outcome
+        assert outcome is not None, "a record needs an outcome"
+        states = [row.state for row in self._rows]
+        slow = set(outcome.stragglers)
+        return RoundRecord(
+            round=self.number,
+            outcome=kind,
+            end=outcome.end,
+            reason=reason,
+            stepped=stepped,
+            loss=self.loss,
+            loss_share=self.loss_share,
+            residual=outcome.decoding.residual,
+            recovered_fraction=outcome.decoding.recovered_fraction,
+            noise_amplification=outcome.decoding.noise_amplification,
+            deadline_seconds=self._deadline_seconds,
+            start_seconds=self._started_at - first_started_at,
+            seconds=outcome.ended_at - self._started_at,
+            collect_seconds=outcome.collect_seconds,
+            solve_seconds=outcome.solve_seconds,
+            combine_seconds=self.combine_seconds,
+            step_seconds=self.step_seconds,
+            gradient_norm=self.gradient_norm,
+            score=None,
+            stragglers=outcome.stragglers,
+            contributors=outcome.contributors,
+            lost=outcome.lost,
+            bytes_sent=self.bytes_sent,
+            bytes_received=self.bytes_received,
+            chunks_used=states.count("used"),
+            chunks_duplicate=states.count("duplicate"),
+            chunks_late=len(self._late),
+            chunks_wasted=states.count("wasted"),
+            straggler_chunks_used=sum(row.state == "used" and row.place in slow for row in self._rows),
+            uncoded_seconds=self._uncoded,
+            epoch=self._epoch,
+            events=events,
+            chunks=(*self._rows, *self._late),
+        )
+
+
+def add_up(totals: Totals, record: RoundRecord) -> None:
+    """Count a finished round into the run's totals."""
+    totals.rounds[record.outcome] += 1
+    for row in record.chunks:
+        totals.chunks[row.state] += 1
+    totals.straggler_chunks_used += record.straggler_chunks_used
+    for place in record.stragglers:
+        totals.straggles[place] = totals.straggles.get(place, 0) + 1
+    if record.uncoded_seconds is None:
+        totals.uncoded_stuck += 1
+    else:
+        totals.uncoded_seconds += record.uncoded_seconds
+
+
+def with_score(record: RoundRecord, score: float) -> RoundRecord:
+    """The record with the held-out score after its step."""
+    return replace(record, score=score)

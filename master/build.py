@@ -1,0 +1,124 @@
+"""From an experiment to the parts of a run; the simulator builds its runs with the same functions."""
+
+from __future__ import annotations
+
+from common.codes.quality import check_wire
+from common.codes.base import GradientCode
+from common.datasets import load_dataset
+from common.datasets.base import Dataset, check_chunks
+from common.errors import InvalidSpec
+from common.experiment import Experiment
+from common.models import make_model
+from common.models.base import Model
+from common.spec import make_code
+from master.arithmetic import Arithmetic
+from master.deadlines import deadline_rule
+from master.optimizers import ConstantRate, InverseTimeRate, RateSchedule, StepRate, make_optimizer
+from master.orders import OrderBook
+from master.settings import RunSettings
+
+MEBIBYTE = 1 << 20
+
+
+def build_dataset(experiment: Experiment) -> Dataset:
+    """Read and prepare the experiment's data."""
+    data = experiment.data
+    return load_dataset(
+        data.source,
+        target=data.target,
+        held_out=data.held_out,
+        standardise=data.standardise,
+        seed=data.seed,
+        task=data.task,
+    )
+
+
+def build_model(experiment: Experiment, dataset: Dataset) -> Model:
+    """The model that suits the data, or the one that is asked for."""
+    return make_model(dataset.model_shape(experiment.model.name, experiment.model.intercept))
+
+
+def build_code(experiment: Experiment, dataset: Dataset, n_parameters: int, n_workers: int) -> GradientCode:
+    """The code for so many workers, checked against rows, wire and memory.
+
+    Raises:
+        InvalidSpec: the code is impossible, has more chunks than there are rows, cannot be carried by the
+            wire dtype, or its messages need more memory than the master may use.
+    """
+    code = make_code(experiment.code, n_workers)
+    check_chunks(code.n_chunks, dataset.n_rows)
+    check_wire(code, experiment.wire_dtype)
+    limit = experiment.limits.master_memory_mb
+    item_bytes = 4 if experiment.wire_dtype == "float32" else 8
+    n_messages = n_workers if code.on_request else len(code.messages)
+    needed = n_messages * -(-n_parameters // code.n_parts) * item_bytes / MEBIBYTE
+    if limit is not None and needed > limit:
+        rule = f"must hold the messages of a round ({needed:.0f} MB)"
+        raise InvalidSpec("limits.master_memory_mb", rule, limit)
+    return code
+
+
+def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) -> RunSettings:
+    """What the run must know beforehand."""
+    membership = experiment.membership
+    stop = experiment.stop
+    deadline = experiment.deadline
+    return RunSettings(
+        make_code=lambda n_workers: build_code(experiment, dataset, n_parameters, n_workers),
+        n_workers=None if experiment.workers == "joined" else experiment.workers,
+        rounds=experiment.rounds,
+        n_rows=dataset.n_rows,
+        n_parameters=n_parameters,
+        item_bytes=4 if experiment.wire_dtype == "float32" else 8,
+        deadline=deadline_rule(deadline.rule, deadline.seconds, deadline.factor),
+        on_shortfall=experiment.on_shortfall,
+        least_recovered=experiment.least_recovered,
+        enough=experiment.enough,
+        join_timeout_seconds=membership.join_timeout_seconds,
+        join_seconds=membership.join_seconds,
+        lost_seconds=membership.lost_seconds,
+        target_loss=stop.target_loss,
+        gradient_tolerance=stop.gradient_tolerance,
+        max_seconds=stop.max_seconds,
+        evaluate_every=experiment.evaluate_every,
+    )
+
+
+def build_rate(experiment: Experiment) -> RateSchedule:
+    """The schedule of learning rates."""
+    wanted = experiment.optimizer
+    if wanted.schedule == "step":
+        return StepRate(wanted.learning_rate, wanted.step_every, wanted.step_factor)
+    if wanted.schedule == "inverse_time":
+        return InverseTimeRate(wanted.learning_rate, wanted.decay)
+    return ConstantRate(wanted.learning_rate)
+
+
+def build_arithmetic(experiment: Experiment, dataset: Dataset, model: Model) -> Arithmetic:
+    """The numbers of the run, at their start."""
+    optimizer = make_optimizer(
+        experiment.optimizer.name, model.initial(), build_rate(experiment), experiment.optimizer.momentum
+    )
+    held = len(dataset.y_held) > 0
+    X, y = (dataset.X_held, dataset.y_held) if held else (dataset.X_train, dataset.y_train)
+    return Arithmetic(
+        optimizer=optimizer,
+        n_rows=dataset.n_rows,
+        l2=experiment.model.l2,
+        regularised=model.regularised(),
+        score=lambda parameters: model.score(parameters, X, y),
+        wire_dtype=experiment.wire_dtype,
+    )
+
+
+def build_orders(experiment: Experiment, dataset: Dataset, model: Model) -> OrderBook:
+    """What workers are told."""
+    delays = experiment.delays.to_delays()
+    return OrderBook(
+        dataset=dataset,
+        model=model.shape,
+        n_parameters=model.n_parameters,
+        compute_dtype=experiment.compute_dtype,
+        wire_dtype=experiment.wire_dtype,
+        delays=None if delays.distribution == "none" and not delays.interruptions else delays,
+    )

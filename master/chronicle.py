@@ -1,0 +1,85 @@
+"""Pure: what the run remembers and writes down: notes, the ledger of the round in hand, totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.history import RoundRecord
+from master.bookkeeping import Ledger, Paces, Totals, add_up, with_score
+from master.events import ChunkFinished, Command, Note, Record
+from master.policies import Verdict
+from master.round import Round
+
+REMEMBERED_STARTS = 1000
+"""For so many rounds back a late chunk can be told how late it is."""
+
+
+class Chronicle:
+    """Writes one record a round; a record whose score is being computed waits for it.
+
+    Args:
+        n_rows: training rows, R.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.totals = Totals()
+        self.paces = Paces()
+        self.last_record: RoundRecord | None = None
+        self.score: float | None = None
+        self.first_started_at: float | None = None
+        self.ledger: Ledger
+        self._n_rows = n_rows
+        self._told: list[str] = []
+        self._waiting: RoundRecord | None = None
+        self._starts: dict[int, float] = {}
+
+    def note(self, kind: str, text: str, place: int | None = None) -> list[Command]:
+        """Something an operator wants to know; it also enters the record of the round in hand."""
+        self._told.append(text)
+        return [Note(kind, text, place)]
+
+    def tell(self, commands: list[Command]) -> list[Command]:
+        """Notes made elsewhere enter the record as well."""
+        self._told += [command.text for command in commands if isinstance(command, Note)]
+        return commands
+
+    def open_round(self, number: int, epoch: int, now: float, deadline_seconds: float | None) -> None:
+        """A round starts."""
+        if self.first_started_at is None:
+            self.first_started_at = now
+        self.ledger = Ledger(number, epoch, now, deadline_seconds, self._n_rows)
+        self._starts[number] = now
+        self._starts.pop(number - REMEMBERED_STARTS, None)
+
+    def report_late(self, place: int, worker: str, event: ChunkFinished, now: float) -> None:
+        """A chunk arrived after the outcome of its round."""
+        started_at = self._starts.get(event.stamp.round, now)
+        self.ledger.report_late(place, worker, event, now - started_at)
+
+    def settle(self, ended: Round, names: Mapping[int, str]) -> None:
+        """The round in hand has its outcome."""
+        assert ended.outcome is not None
+        chunks_each = ended.code.n_chunks / ended.code.n_workers
+        self.ledger.close(ended.outcome, ended.works, names, self.paces, chunks_each)
+
+    def close_round(self, verdict: Verdict) -> RoundRecord:
+        """The round is over, step included; ``write_down`` brings its record out."""
+        assert self.first_started_at is not None
+        record = self.ledger.record(
+            verdict.kind, verdict.reason, verdict.steps, self.first_started_at, tuple(self._told)
+        )
+        self._told = []
+        add_up(self.totals, record)
+        self.last_record = self._waiting = record
+        return record
+
+    def write_down(self, score: float | None = None) -> list[Command]:
+        """The record that waits, if one does, with its score."""
+        if score is not None:
+            self.score = score
+        record, self._waiting = self._waiting, None
+        if record is None:
+            return []
+        if score is not None:
+            record = self.last_record = with_score(record, score)
+        return [Record(record)]

@@ -1,0 +1,192 @@
+"""Pure: asking workers for messages, for codes on request: who finished what, who was asked, who answered."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from common.codes.base import Message, Requester, Term
+
+LEAST_PATIENCE_SECONDS = 0.05
+FIRST_PATIENCE_SECONDS = 0.25
+ASSUMED_BANDWIDTH = 50e6
+
+
+class CollectTimes:
+    """Remembers how long collections took; says how long an answer may take before its place counts as gone.
+
+    Args:
+        message_bytes: size of one message on the wire.
+    """
+
+    def __init__(self, message_bytes: int, memory: int = 64) -> None:
+        self._message_bytes = message_bytes
+        self._seconds: deque[float] = deque(maxlen=memory)
+        self._bandwidths: deque[float] = deque(maxlen=memory)
+
+    def observe(self, seconds: float, n_messages: int) -> None:
+        """A collection of ``n_messages`` took ``seconds``."""
+        self._seconds.append(seconds)
+        if seconds > 0 and n_messages:
+            self._bandwidths.append(n_messages * self._message_bytes / seconds)
+
+    def patience(self, n_messages: int) -> float:
+        """Seconds to wait for ``n_messages`` asked at once: max(50 ms, 4 x median + bytes / bandwidth)."""
+        n_bytes = n_messages * self._message_bytes
+        if not self._seconds or not self._bandwidths:
+            return FIRST_PATIENCE_SECONDS + n_bytes / ASSUMED_BANDWIDTH
+        bandwidth = max(median(self._bandwidths), 1.0)
+        return max(LEAST_PATIENCE_SECONDS, 4 * median(self._seconds) + n_bytes / bandwidth)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a place for the message with number ``request``."""
+
+    place: int
+    request: int
+    terms: tuple[Term, ...]
+
+
+@dataclass(slots=True)
+class _Request:
+    message: Message
+    due_at: float
+    open: bool = True
+
+
+class Collecting:
+    """The requests of one round.
+
+    Every event costs O(1), asking and losing a place cost O(chunks concerned).
+    """
+
+    def __init__(self, n_chunks: int, requester: Requester, times: CollectTimes) -> None:
+        self.collected: set[int] = set()
+        self.seconds = 0.0
+        self._finishers: list[set[int]] = [set() for _ in range(n_chunks)]
+        self._requester = requester
+        self._times = times
+        self._requests: list[_Request] = []
+        self._open_of: dict[int, list[int]] = {}
+        self._open_by_due: dict[float, int] = {}
+        self._wanted: dict[int, None] = {}
+        self._asked: dict[int, int] = {}
+        self._asked_at: float | None = None
+        self._n_answered = 0
+
+    @property
+    def n_open(self) -> int:
+        """Number of unanswered requests."""
+        return sum(self._open_by_due.values())
+
+    @property
+    def due_at(self) -> float | None:
+        """When the first unanswered request is overdue."""
+        return min(self._open_by_due, default=None)
+
+    @property
+    def n_reached(self) -> int:
+        """Number of chunks that are collected, asked for, or can be asked for."""
+        return len(self.collected) + len(self._wanted) + len(self._asked)
+
+    def message(self, request: int) -> Message:
+        """The message that was asked for."""
+        return self._requests[request].message
+
+    def owner(self, request: int) -> int | None:
+        """The place that was asked; None for a number that was never used."""
+        return self._requests[request].message.worker if 0 <= request < len(self._requests) else None
+
+    def finish(self, place: int, chunk: int) -> None:
+        """``place`` can send ``chunk``."""
+        self._finishers[chunk].add(place)
+        if chunk not in self.collected and chunk not in self._asked:
+            self._wanted[chunk] = None
+
+    def ask(self, now: float) -> list[Ask]:
+        """Ask for everything that is finished and neither collected nor asked for."""
+        available = {chunk: self._finishers[chunk] for chunk in self._wanted}
+        messages = self._requester.choose(available)
+        if not messages:
+            return []
+        if self._asked_at is None:
+            self._asked_at, self._n_answered = now, 0
+        due_at = now + self._times.patience(len(messages))
+        asks = []
+        for message in messages:
+            number = len(self._requests)
+            self._requests.append(_Request(message, due_at))
+            self._open_of.setdefault(message.worker, []).append(number)
+            self._open_by_due[due_at] = self._open_by_due.get(due_at, 0) + 1
+            for term in message.terms:
+                self._wanted.pop(term.chunk, None)
+                self._asked[term.chunk] = number
+            asks.append(Ask(message.worker, number, message.terms))
+        return asks
+
+    def answer(self, request: int, now: float) -> bool:
+        """A message arrived. False if it is not wanted any more."""
+        entry = self._requests[request]
+        if not entry.open:
+            return False
+        self._n_answered += 1
+        self._close(request)
+        self.collected.update(term.chunk for term in entry.message.terms)
+        self._note_end(now)
+        return True
+
+    def forsake(self, place: int, chunks: Iterable[int], now: float) -> tuple[set[int], set[int]]:
+        """Nothing more is expected of ``place``, which had finished ``chunks``.
+
+        Returns the chunks it was being asked for, and those chunks that nobody can send now.
+        """
+        asked: set[int] = set()
+        for number in self._open_of.get(place, [])[:]:
+            asked.update(term.chunk for term in self._requests[number].message.terms)
+            self._close(number)
+        unfinished = set()
+        for chunk in chunks:
+            self._finishers[chunk].discard(place)
+            if chunk in self.collected or chunk in self._asked:
+                continue
+            if self._finishers[chunk]:
+                self._wanted[chunk] = None
+            else:
+                self._wanted.pop(chunk, None)
+                unfinished.add(chunk)
+        self._note_end(now)
+        return asked, unfinished
+
+    def overdue(self, now: float) -> Collection[int]:
+        """Places with a request that should have been answered by now."""
+        if self.due_at is None or self.due_at > now:
+            return ()
+        return {
+            place
+            for place, numbers in self._open_of.items()
+            if any(self._requests[number].due_at <= now for number in numbers)
+        }
+
+    def _close(self, request: int) -> None:
+        entry = self._requests[request]
+        entry.open = False
+        for term in entry.message.terms:
+            del self._asked[term.chunk]
+        numbers = self._open_of[entry.message.worker]
+        numbers.remove(request)
+        if not numbers:
+            del self._open_of[entry.message.worker]
+        self._open_by_due[entry.due_at] -= 1
+        if not self._open_by_due[entry.due_at]:
+            del self._open_by_due[entry.due_at]
+
+    def _note_end(self, now: float) -> None:
+        """The last request of a collection is answered or given up: remember how long it took."""
+        if self._asked_at is not None and not self._open_by_due:
+            self.seconds += now - self._asked_at
+            if self._n_answered:
+                self._times.observe(now - self._asked_at, self._n_answered)
+            self._asked_at = None

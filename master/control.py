@@ -1,0 +1,93 @@
+"""What operators ask the master, answered from the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.history import to_json
+from common.wire.control import RunStatus, WorkerStatus
+from master.driver import Driver
+from master.events import StopRequested
+from master.status import run_status
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What does not change during a run."""
+
+    rounds_planned: int
+    run_folder: str
+    started_unix_seconds: float
+    package_version: str
+
+
+class Control:
+    """The three calls of ``ControlService``.
+
+    Args:
+        driver: the run. facts: what is fixed. clock: the master's monotonic clock.
+    """
+
+    def __init__(self, driver: Driver, facts: RunFacts, clock: Callable[[], float]) -> None:
+        self._driver = driver
+        self._facts = facts
+        self._clock = clock
+
+    def status(self) -> RunStatus:
+        """How the run stands."""
+        training = self._driver.training
+        now = run_status(training, self._clock())
+        rounds = training.chronicle.totals.rounds
+        last = training.chronicle.last_record
+        return RunStatus(
+            run=self._driver.run,
+            run_name=self._driver.name,
+            phase=now.phase,
+            detail=now.detail,
+            round=max(0, now.round),
+            rounds_planned=self._facts.rounds_planned,
+            loss=None if last is None else last.loss,
+            score=training.chronicle.score,
+            rounds_exact=rounds["exact"],
+            rounds_approximate=rounds["approximate"],
+            rounds_failed=rounds["failed"],
+            deadline_seconds=now.deadline_seconds,
+            code=now.code,
+            epoch=now.epoch,
+            n_places=len(now.places),
+            n_linked=sum(place.state != "lost" for place in now.places),
+            n_spares=len(now.spares),
+            run_folder=self._facts.run_folder,
+            started_unix_seconds=self._facts.started_unix_seconds,
+            elapsed_seconds=now.elapsed_seconds,
+            package_version=self._facts.package_version,
+            last_record_json="" if last is None else to_json(last),
+        )
+
+    def workers(self) -> list[WorkerStatus]:
+        """Every place and every spare."""
+        now = run_status(self._driver.training, self._clock())
+        n_rounds = sum(self._driver.training.chronicle.totals.rounds.values())
+        return [
+            WorkerStatus(
+                place=each.place,
+                worker_name=each.worker,
+                state=each.state,
+                chunks_finished=each.chunks_finished,
+                load=each.load,
+                seconds_per_chunk=each.seconds_per_chunk,
+                last_seen_seconds=each.last_seen_seconds,
+                straggles=each.straggles,
+                rounds=n_rounds,
+            )
+            for each in (*now.places, *now.spares)
+        ]
+
+    async def stop(self, reason: str) -> bool:
+        """End the run, its folder whole; False when it is over already."""
+        if self._driver.training.phase in ("closing", "ended"):
+            return False
+        said = f"stopped by an operator: {reason}" if reason else "stopped by an operator"
+        self._driver.dispatch(StopRequested(said, 0))
+        return True

@@ -1,0 +1,110 @@
+"""When a round stops waiting: none, a fixed time, or a multiple of what places usually need.
+
+The adaptive rule looks only at times observed at places, never at the durations of rounds: a rule that fed
+on its own deadlines would let one dead worker push the deadline up without bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from common.errors import InvalidSpec
+from master.outcome import Work
+
+WEIGHT = 0.2
+"""Weight of the newest observation in the remembered finishing time of a place."""
+
+
+class FinishingTimes:
+    """Remembers for each place the time from round start to finishing its load, exponentially weighted.
+
+    A place that finished k of its L chunks after t seconds counts as t L / k: rounds often end before
+    anybody has finished, and the load is the same in every round.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, float] = {}
+
+    def observe(self, place: int, seconds: float) -> None:
+        """Take in one observed finishing time of ``place``, in seconds."""
+        known = self._seconds.get(place)
+        self._seconds[place] = seconds if known is None else known + WEIGHT * (seconds - known)
+
+    def observe_round(self, works: Iterable[Work], round_started: float) -> None:
+        """What the places of a round showed, those without a report left out."""
+        for work in works:
+            last = work.last_at
+            if work.present and last is not None and work.started_at is not None:
+                seconds = last - max(work.started_at, round_started)
+                self.observe(work.place, seconds * work.load / len(work.arrived))
+
+    def forget(self, place: int) -> None:
+        """Another worker has taken the place: what was remembered says nothing of it."""
+        self._seconds.pop(place, None)
+
+    def typical(self, live: Iterable[int]) -> float | None:
+        """Median over the ``live`` places, in seconds; None until half of them were observed."""
+        places = list(live)
+        known = [self._seconds[place] for place in places if place in self._seconds]
+        return median(known) if known and 2 * len(known) >= len(places) else None
+
+
+class DeadlineRule(Protocol):
+    """How long a round waits at most."""
+
+    def seconds(self, times: FinishingTimes, live: Iterable[int]) -> float | None:
+        """The deadline of the next round in seconds from its start, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoDeadline:
+    """Rounds wait as long as something can come."""
+
+    def seconds(self, times: FinishingTimes, live: Iterable[int]) -> float | None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedDeadline:
+    """Every round has the same deadline."""
+
+    limit: float
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise InvalidSpec("deadline.seconds", "must be positive", self.limit)
+
+    def seconds(self, times: FinishingTimes, live: Iterable[int]) -> float | None:
+        """The fixed limit."""
+        return self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveDeadline:
+    """``factor`` times the median over live places of the remembered finishing time."""
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not self.factor > 0:
+            raise InvalidSpec("deadline.factor", "must be positive", self.factor)
+
+    def seconds(self, times: FinishingTimes, live: Iterable[int]) -> float | None:
+        """None until half of the live places were observed."""
+        typical = times.typical(live)
+        return None if typical is None else self.factor * typical
+
+
+def deadline_rule(rule: str, seconds: float, factor: float) -> DeadlineRule:
+    """The rule called ``none``, ``fixed`` (uses ``seconds``) or ``adaptive`` (uses ``factor``)."""
+    if rule == "none":
+        return NoDeadline()
+    if rule == "fixed":
+        return FixedDeadline(seconds)
+    if rule == "adaptive":
+        return AdaptiveDeadline(factor)
+    raise InvalidSpec("deadline.rule", "must be none, fixed or adaptive", rule)

@@ -1,0 +1,344 @@
+"""Carries out what the pure core decides: owns clock, timers, payloads, the arithmetic thread, the folder."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from common.errors import ProtocolError
+from common.folder import RunFolder
+from common.history import RoundRecord
+from common.wire import codec
+from common.wire import frames as wire
+from common.wire.pieces import Assembler, array_bytes_of, split_frames
+from master import events as ev
+from master.arithmetic import Arithmetic
+from master.orders import OrderBook
+from master.outbox import Outbox
+from master.settings import RunSettings
+from master.training import Training
+
+FRAME_BYTES = 512 * 1024
+"""Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
+
+log = structlog.get_logger("gradcode.master")
+
+
+class Counters(Protocol):
+    """What the driver counts; `master.metrics.MasterMetrics` in production."""
+
+    def record(self, record: RoundRecord) -> None:
+        """A round has ended."""
+
+    def protocol_error(self, kind: str) -> None:
+        """A peer broke the protocol."""
+
+    def frame_dropped(self, kind: str) -> None:
+        """A frame was ``stale`` or ``duplicate``."""
+
+    def bytes_moved(self, direction: str, n: int) -> None:
+        """Payload bytes were ``received`` or ``sent``."""
+
+
+@dataclass
+class Session:
+    """One link's side of the driver."""
+
+    number: int
+    outbox: Outbox = field(default_factory=Outbox)
+    assembling: tuple[wire.Stamp, int] | None = None
+    assembler: Assembler | None = None
+
+
+class Driver:
+    """Plays a run for real.
+
+    Args:
+        run: id of the run; name: what people call it.
+        settings, arithmetic, orders: the run's parts.
+        folder: where records go. counters: where counts go.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        name: str,
+        settings: RunSettings,
+        arithmetic: Arithmetic,
+        orders: OrderBook,
+        folder: RunFolder,
+        counters: Counters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.run = run
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.training = Training(settings, clock())
+        self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
+        self.records_json = ""
+        self._arithmetic = arithmetic
+        self._orders = orders
+        self._folder = folder
+        self._counters = counters
+        self._sessions: dict[int, Session] = {}
+        self._events: deque[ev.Event] = deque()
+        self._n_links = 0
+        self._n_payloads = 0
+        self._shared: tuple[int, int, list[bytes]] = (-1, 0, [])
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, "arithmetic")
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            ev.Welcome: self._welcome,
+            ev.StartRound: self._start_round,
+            ev.NextChunk: self._next_chunk,
+            ev.Collect: self._collect,
+            ev.StopRound: self._stop_round,
+            ev.CloseLink: self._close_link,
+            ev.Discard: lambda command: self._arithmetic.discard(command.payload),
+            ev.Solve: self._calculate,
+            ev.Combine: self._calculate,
+            ev.Step: self._calculate,
+            ev.Evaluate: self._calculate,
+            ev.Planned: lambda command: self._arithmetic.plan(command.code),
+            ev.Record: self._record,
+            ev.Note: self._note,
+            ev.Finish: self._finish,
+        }
+
+    # ---- events -----------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the plan, and from now on wake up in time."""
+        self._carry_out(self.training.begin())
+        self._set_timer()
+
+    def dispatch(self, event: ev.Event) -> None:
+        """Hand an event to the core and carry out what it decides. Never blocks.
+
+        An event that a command brings about is handled after all commands before it.
+        """
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        while self._events:
+            self._carry_out(self.training.handle(self._events[0], self.clock()))
+            self._events.popleft()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self.clock()
+        wakes_at = self.training.wakes_at(now)
+        if wakes_at is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, wakes_at - now), self.dispatch, ev.Tick())
+
+    def open_session(self, name: str) -> Session:
+        """A link has passed the handshake."""
+        self._n_links += 1
+        session = Session(self._n_links)
+        self._sessions[session.number] = session
+        self.dispatch(ev.LinkUp(session.number, name))
+        return session
+
+    def close_session(self, session: Session, reason: str) -> None:
+        """A link is gone; nothing happens if it was closed on purpose."""
+        if self._sessions.pop(session.number, None) is not None:
+            self.dispatch(ev.LinkDown(session.number, reason))
+
+    def hear(self, session: Session, frame: wire.Request) -> None:
+        """A frame of a worker.
+
+        Raises:
+            ProtocolError: the frame is not one that this link may send.
+        """
+        link = session.number
+        if isinstance(frame, wire.ChunkFinished):
+            if self._is_ours(frame.stamp):
+                stamp = _core_stamp(frame.stamp)
+                loss, rows = frame.loss_sum, frame.rows
+                self.dispatch(
+                    ev.ChunkFinished(link, stamp, frame.chunk, frame.seconds, loss, rows, frame.finite)
+                )
+        elif isinstance(frame, wire.MessageFrame):
+            self._assemble(session, frame)
+        elif isinstance(frame, wire.Ready):
+            if frame.epoch == self.training.epoch:
+                self.dispatch(ev.LinkReady(link, frame.incarnation))
+        elif isinstance(frame, wire.Drain):
+            self.dispatch(ev.LinkDraining(link))
+        elif isinstance(frame, wire.Goodbye):
+            self.close_session(session, f"it said goodbye: {frame.reason}")
+        else:
+            raise ProtocolError("wrong_order", "Hello is said once")
+
+    def written(self, session: Session, number: int) -> None:
+        """The whole parameters of round ``number`` were handed to the transport."""
+        if session.number in self._sessions:
+            self.dispatch(ev.ParametersWritten(session.number, number))
+
+    def _is_ours(self, stamp: wire.Stamp) -> bool:
+        if stamp.run == self.run:
+            return True
+        self._counters.frame_dropped("stale")
+        return False
+
+    def _assemble(self, session: Session, frame: wire.MessageFrame) -> None:
+        """Put a message together; when it is whole, it is a payload."""
+        self._counters.bytes_moved("received", len(frame.data))
+        link = self.training.members.links.get(session.number)
+        mine = link is not None and frame.stamp.incarnation == link.incarnation
+        if not self._is_ours(frame.stamp) or not mine or frame.stamp.epoch != self.training.epoch:
+            if frame.stamp.run == self.run:
+                self._counters.frame_dropped("stale")
+            return
+        key = (frame.stamp, frame.message)
+        if session.assembling != key or session.assembler is None:
+            expected = array_bytes_of(self._arithmetic.message_length, self._orders.wire_dtype)
+            session.assembling = key
+            session.assembler = Assembler(expected, self._orders.wire_dtype)
+        if session.assembler.add(frame):
+            data, session.assembling = session.assembler.array_bytes, None
+            session.assembler = None
+            self._n_payloads += 1
+            self._arithmetic.receive(self._n_payloads, data)
+            stamp = _core_stamp(frame.stamp)
+            self.dispatch(
+                ev.MessageArrived(session.number, stamp, frame.message, self._n_payloads, len(data))
+            )
+
+    # ---- commands ---------------------------------------------------------------------------------------
+
+    def _carry_out(self, commands: list[ev.Command]) -> None:
+        for command in commands:
+            self._handlers[type(command)](command)
+
+    def _send(self, link: int, frame: wire.Response, number: int | None = None) -> None:
+        session = self._sessions.get(link)
+        if session is not None:
+            session.outbox.put(codec.encode_response(frame), number)
+
+    def _stamp(self, stamp: ev.Stamp, shared: bool = False) -> wire.Stamp:
+        return wire.Stamp(self.run, stamp.epoch, stamp.round, 0 if shared else stamp.incarnation)
+
+    def _welcome(self, command: ev.Welcome) -> None:
+        code = self.training.code
+        order = None
+        if command.place is not None and code is not None:
+            order = self._orders.order(code, self.training.epoch, command.place)
+        self._send(command.link, wire.Welcome(self.run, self.name, command.incarnation, command.place, order))
+
+    def _start_round(self, command: ev.StartRound) -> None:
+        session = self._sessions.get(command.link)
+        if session is None:
+            return
+        total_bytes, pieces = self._parameters(command.stamp)
+        start = wire.StartRound(
+            self._stamp(command.stamp),
+            self.training.run_seconds(self.clock()),
+            total_bytes,
+            self._orders.wire_dtype,
+        )
+        session.outbox.start_round(command.stamp.round, codec.encode_response(start), pieces)
+        self._counters.bytes_moved("sent", total_bytes)
+
+    def _parameters(self, stamp: ev.Stamp) -> tuple[int, list[bytes]]:
+        """The round's parameters as frames, serialised once for all links."""
+        if self._shared[0] != stamp.round:
+            point = self._arithmetic.point_bytes()
+            pieces = [
+                codec.encode_response(
+                    wire.ParametersFrame(
+                        self._stamp(stamp, shared=True), offset, len(point), self._orders.wire_dtype, piece
+                    )
+                )
+                for offset, piece in split_frames(point, FRAME_BYTES)
+            ]
+            self._shared = (stamp.round, len(point), pieces)
+        return self._shared[1], self._shared[2]
+
+    def _next_chunk(self, command: ev.NextChunk) -> None:
+        stamp = self._stamp(command.stamp)
+        self._send(command.link, wire.NextChunk(stamp, command.chunks), command.stamp.round)
+
+    def _collect(self, command: ev.Collect) -> None:
+        terms = wire.Terms.of(command.terms)
+        frame = wire.Collect(self._stamp(command.stamp), command.request, terms)
+        self._send(command.link, frame, command.stamp.round)
+
+    def _stop_round(self, command: ev.StopRound) -> None:
+        session = self._sessions.get(command.link)
+        if session is not None:
+            raw = codec.encode_response(wire.StopRound(self._stamp(command.stamp)))
+            session.outbox.stop_round(command.stamp.round, raw)
+
+    def _close_link(self, command: ev.CloseLink) -> None:
+        """End a link with a goodbye; a peer that broke the protocol may dial again."""
+        session = self._sessions.get(command.link)
+        if session is None:
+            return
+        goodbye = wire.Goodbye(command.reason, retry=bool(command.kind))
+        session.outbox.close(codec.encode_response(goodbye))
+        if command.kind:
+            self.refuse(session, ProtocolError(command.kind, command.reason))
+        else:
+            del self._sessions[command.link]
+
+    def refuse(self, session: Session, error: ProtocolError) -> None:
+        """The peer of ``session`` broke the protocol: count it, end that link; the run goes on."""
+        self.count_error(error)
+        log.warning("a link ends", link=session.number, reason=str(error))
+        session.outbox.close(codec.encode_response(wire.Goodbye(str(error), retry=True)))
+        self.close_session(session, str(error))
+
+    def count_error(self, error: ProtocolError) -> None:
+        """A peer broke the protocol."""
+        self._counters.protocol_error(error.kind)
+
+    def _calculate(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> None:
+        """Have the arithmetic thread do it; one thing at a time, in order."""
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._thread, self._arithmetic.answer, command, time.perf_counter)
+        done.add_done_callback(self._calculated)
+
+    def _calculated(self, done: asyncio.Future[ev.Event]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self.dispatch(done.result())
+        elif not self.finished.done():
+            self.finished.set_exception(error)
+
+    def _record(self, command: ev.Record) -> None:
+        self._folder.add(command.record)
+        self._counters.record(command.record)
+        record = command.record
+        log.debug("round", round=record.round, outcome=record.outcome, reason=record.reason)
+
+    def _note(self, command: ev.Note) -> None:
+        log.info(command.text, place=command.place) if command.place is not None else log.info(command.text)
+
+    def _finish(self, command: ev.Finish) -> None:
+        if not self.finished.done():
+            self.finished.set_result(command)
+
+    def close(self) -> None:
+        """No more timers, no more arithmetic."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _core_stamp(stamp: wire.Stamp) -> ev.Stamp:
+    return ev.Stamp(stamp.epoch, stamp.round, stamp.incarnation)

@@ -1,0 +1,296 @@
+"""The vocabulary of the master's core: events that come in, commands that go out.
+
+``Training.handle(event, now)`` takes one event and returns commands. Whoever calls it (the gRPC face, the
+simulator) owns clock, sockets and payloads; ``payload`` numbers below only name bytes that the caller keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.codes.base import Decoding, GradientCode, Message, Term
+from common.history import RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a frame belongs to; a frame with another stamp than the current one is stale."""
+
+    epoch: int
+    round: int
+    incarnation: int
+
+
+# ---- events ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A worker opened link number ``link`` and passed the handshake."""
+
+    link: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReady:
+    """The worker holds the rows of its place and can compute."""
+
+    link: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The link is gone, for whatever reason."""
+
+    link: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDraining:
+    """The worker asks to leave after the round in hand."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersWritten:
+    """The last parameters frame of ``round`` was handed to the transport of ``link``."""
+
+    link: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFinished:
+    """The worker finished a chunk's gradient; ``seconds`` by the worker's clock."""
+
+    link: int
+    stamp: Stamp
+    chunk: int
+    seconds: float
+    loss: float
+    rows: int
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A whole message arrived: ``message`` is its number (fixed codes) or its request (codes on request)."""
+
+    link: int
+    stamp: Stamp
+    message: int
+    payload: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Answer to Solve."""
+
+    round: int
+    decoding: Decoding
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """Answer to Combine. ``culprit`` is the payload that is not finite, if one is."""
+
+    round: int
+    gradient_norm: float
+    culprit: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Answer to Step."""
+
+    round: int
+    finite: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Answer to Evaluate."""
+
+    round: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """An operator or a signal asks the run to end; the folder stays whole."""
+
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; sent when ``Training.wakes_at`` is reached."""
+
+
+Event = (
+    LinkUp
+    | LinkReady
+    | LinkDown
+    | LinkDraining
+    | ParametersWritten
+    | ChunkFinished
+    | MessageArrived
+    | Solved
+    | Combined
+    | Stepped
+    | Evaluated
+    | StopRequested
+    | Tick
+)
+
+# ---- commands -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Tell the link its place and work order; ``place`` None makes it an idle spare."""
+
+    link: int
+    place: int | None
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartRound:
+    """Send the order to start ``round`` and the current parameters to ``link``."""
+
+    link: int
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class NextChunk:
+    """Replace the link's queue of chunks by ``chunks``; the chunk in hand stays."""
+
+    link: int
+    stamp: Stamp
+    chunks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Ask the link for the message with number ``request`` made of ``terms``."""
+
+    link: int
+    stamp: Stamp
+    request: int
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRound:
+    """Tell the link that the round is over."""
+
+    link: int
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """End the link. ``kind`` is empty for a goodbye, otherwise the kind of protocol error to count."""
+
+    link: int
+    reason: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Forget a payload."""
+
+    payload: int
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """Find and certify weights for ``received``; answer with Solved."""
+
+    round: int
+    received: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Add up the payloads with their weights (one a part); answer with Combined."""
+
+    round: int
+    weights: tuple[tuple[int, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Take the optimiser's step with the combined gradient; answer with Stepped."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Score the current parameters on the held-out rows; answer with Evaluated."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The run has a plan now (again): build work orders from this code."""
+
+    code: GradientCode
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write down a finished round."""
+
+    record: RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something an operator wants to know, in words; ``kind`` is a short constant word."""
+
+    kind: str
+    text: str
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over."""
+
+    reason: str
+    exit_code: int
+
+
+Command = (
+    Welcome
+    | StartRound
+    | NextChunk
+    | Collect
+    | StopRound
+    | CloseLink
+    | Discard
+    | Solve
+    | Combine
+    | Step
+    | Evaluate
+    | Planned
+    | Record
+    | Note
+    | Finish
+)

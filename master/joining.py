@@ -1,0 +1,101 @@
+"""Pure: when a run may begin, and how long it waits for its workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.codes.base import GradientCode
+from master.membership import Membership
+
+
+@dataclass(frozen=True, slots=True)
+class KeepWaiting:
+    """Not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin, without ``missing`` workers."""
+
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Too few came; ``reason`` says how many."""
+
+    reason: str
+
+
+class Joining:
+    """The time before the first round.
+
+    Args:
+        timeout_seconds: how long to wait for all places to be taken.
+        quiet_seconds: in the lobby (number of workers open): how long to wait for one more.
+        now: the master's clock.
+    """
+
+    def __init__(self, timeout_seconds: float, quiet_seconds: float, now: float) -> None:
+        self.newcomer_at: float | None = None
+        self._timeout_seconds = timeout_seconds
+        self._quiet_seconds = quiet_seconds
+        self._until = now + timeout_seconds
+
+    def wakes_at(self, lobby: bool) -> float:
+        """When the answer may change without an event."""
+        if lobby and self.newcomer_at is not None:
+            return self.newcomer_at + self._quiet_seconds
+        return self._until
+
+    def leave_lobby(self, n_links: int, now: float) -> KeepWaiting | Begin | GiveUp:
+        """Whether to take those ``n_links`` that are there."""
+        if now < self.wakes_at(lobby=True):
+            return KeepWaiting()
+        return Begin() if n_links else GiveUp(f"no worker came within {self._timeout_seconds:g} s")
+
+    def begin(self, members: Membership, code: GradientCode, now: float) -> KeepWaiting | Begin | GiveUp:
+        """Begin when all places can compute, or at the timeout if the code can spare the missing ones."""
+        ready = sum(link.ready for link in members.seated())
+        if ready == members.n_places:
+            return Begin()
+        if now < self._until:
+            return KeepWaiting()
+        linked = sum(1 for _ in members.seated())
+        missing = members.n_places - linked
+        if missing > code.n_stragglers:
+            came = f"{linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
+            return GiveUp(f"{came}, and {code.spec} can do without {code.n_stragglers}")
+        return Begin(missing) if ready else KeepWaiting()
+
+
+class Patience:
+    """How long a run that cannot go on waits for lost workers.
+
+    Args:
+        limit_seconds: after so long it gives up.
+    """
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit_seconds = limit_seconds
+        self._since: float | None = None
+
+    @property
+    def wakes_at(self) -> float | None:
+        """When patience ends; None while the run can go on."""
+        return None if self._since is None else self._since + self._limit_seconds
+
+    def look(self, stuck: str, now: float) -> str | GiveUp:
+        """``stuck`` says in words why the run cannot go on, and is empty if it can.
+
+        Returns a note to tell (empty: nothing new), or the end of patience.
+        """
+        if not stuck:
+            self._since = None
+            return ""
+        if self._since is None:
+            self._since = now
+            return f"{stuck}: waiting up to {self._limit_seconds:g} s for lost workers"
+        if now < self._since + self._limit_seconds:
+            return ""
+        return GiveUp(f"{stuck}, and nobody came back in {self._limit_seconds:g} s")

@@ -1,0 +1,59 @@
+"""Work orders: what a place is told to compute. Workers execute these and know nothing of codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.codes.base import GradientCode
+from common.datasets.base import Dataset, chunk_range
+from common.delays import Delays
+from common.models.base import ModelShape
+from common.wire.frames import DataOrder, MessageOrder, RowRange, Terms, WorkOrder
+
+
+@dataclass(frozen=True)
+class OrderBook:
+    """Makes the work orders of a run.
+
+    Attributes:
+        dataset: the training rows. model: the model's shape. n_parameters: d.
+        compute_dtype, wire_dtype: ``float32`` or ``float64``.
+        delays: injected delays that workers obey, or None.
+    """
+
+    dataset: Dataset
+    model: ModelShape
+    n_parameters: int
+    compute_dtype: str
+    wire_dtype: str
+    delays: Delays | None
+
+    def order(self, code: GradientCode, epoch: int, place: int) -> WorkOrder:
+        """The order of ``place``. Cost O(load + terms)."""
+        chunks = code.assignment.orders[place]
+        ranges = tuple(
+            RowRange(chunk, *chunk_range(chunk, code.n_chunks, self.dataset.n_rows)) for chunk in chunks
+        )
+        messages = (
+            tuple(
+                MessageOrder(number, Terms.of(code.messages[number].terms))
+                for number in code.messages_of[place]
+            )
+            if not code.on_request
+            else ()
+        )
+        item_bytes = 8 if self.compute_dtype == "float64" else 4
+        return WorkOrder(
+            epoch=epoch,
+            code=code.spec,
+            model=self.model,
+            n_parameters=self.n_parameters,
+            n_parts=code.n_parts,
+            data=DataOrder(self.dataset.digest, self.dataset.n_features, hasattr(self.dataset.X_train, "indptr"), ranges),
+            messages=messages,
+            on_request=code.on_request,
+            compute_dtype=self.compute_dtype,
+            wire_dtype=self.wire_dtype,
+            delays=self.delays,
+            memory_bytes=len(chunks) * self.n_parameters * item_bytes,
+        )

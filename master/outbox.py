@@ -1,0 +1,79 @@
+"""What waits to be written to one link: control frames first, then the newest round's parameters.
+
+At most one round is under way on a link: a newer one replaces what was not yet written of the older one, so
+a link that is slow or stuck never holds more than one set of parameters (shared by all links) and a few
+control frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One frame to write. ``completes`` is the round whose parameters are whole with it, or None."""
+
+    raw: bytes
+    completes: int | None = None
+
+
+class Outbox:
+    """The queue of one link; filled by the event loop, emptied by the link's writer."""
+
+    def __init__(self) -> None:
+        self._control: deque[tuple[int | None, bytes]] = deque()
+        self._parameters: deque[bytes] = deque()
+        self._round = -1
+        self._filled = asyncio.Event()
+        self._closing = False
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait, shared parameters included."""
+        return sum(len(raw) for _, raw in self._control) + sum(map(len, self._parameters))
+
+    @property
+    def closing(self) -> bool:
+        """Whether the last frame is in."""
+        return self._closing
+
+    def put(self, raw: bytes, number: int | None = None) -> None:
+        """A control frame; ``number`` is the round it belongs to, None if it outlives rounds."""
+        if not self._closing:
+            self._control.append((number, raw))
+            self._filled.set()
+
+    def start_round(self, number: int, raw: bytes, parameters: Sequence[bytes]) -> None:
+        """A round begins: forget frames of older rounds; then ``raw`` and the ``parameters`` frames."""
+        self._control = deque(entry for entry in self._control if entry[0] is None)
+        self._parameters = deque(parameters)
+        self._round = number
+        self.put(raw, number)
+
+    def stop_round(self, number: int, raw: bytes) -> None:
+        """The round is over: what is left of its parameters need not be written."""
+        if number == self._round:
+            self._parameters.clear()
+        self.put(raw, number)
+
+    def close(self, raw: bytes) -> None:
+        """Write ``raw`` as the last frame; nothing else is accepted."""
+        self._parameters.clear()
+        self.put(raw)
+        self._closing = True
+
+    async def next(self) -> Outgoing | None:
+        """The next frame, when there is one; None after the last."""
+        while not self._control and not self._parameters:
+            if self._closing:
+                return None
+            self._filled.clear()
+            await self._filled.wait()
+        if self._control:
+            return Outgoing(self._control.popleft()[1])
+        raw = self._parameters.popleft()
+        return Outgoing(raw, None if self._parameters else self._round)

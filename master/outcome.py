@@ -1,0 +1,162 @@
+"""Pure: what a round came to, and what can be read off it: stragglers, use of work, the uncoded wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from common.codes.base import Decoding, Message
+from common.history import ChunkRow, ChunkState, End
+
+STRAGGLER_FACTOR = 2.0
+"""A place is a straggler when its seconds per chunk exceed this times the median of live places."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What one place did in one round, since its current link was told to start.
+
+    Attributes:
+        present: the place has a link.
+        started_at: when its link was sent the round; None while it still loads rows.
+        arrived: chunk -> when its report arrived.
+        seconds: chunk -> duration by the worker's clock.
+        gone: it lost its link or did not answer in time, and is not asked in this round.
+    """
+
+    place: int
+    load: int
+    present: bool = False
+    started_at: float | None = None
+    arrived: dict[int, float] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
+    gone: bool = False
+
+    @property
+    def last_at(self) -> float | None:
+        """When the newest report arrived; None before the first."""
+        return max(self.arrived.values(), default=None)
+
+    def seconds_per_chunk(self, round_started: float, now: float) -> float | None:
+        """Time per chunk so far, counting transfer and the chunk in hand; None without a started link."""
+        if not self.present or self.started_at is None:
+            return None
+        start = max(round_started, self.started_at)
+        last = self.last_at
+        if last is None:
+            return now - start
+        pace = (last - start) / len(self.arrived)
+        return pace if len(self.arrived) == self.load else max(pace, now - last)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a round ended.
+
+    Attributes:
+        end: ``exact``, ``enough``, ``deadline`` or ``exhausted``.
+        reason: the same in words.
+        decoding: weights and certificate.
+        used: (payload, weights) of the messages that enter the gradient.
+        messages: the columns behind the decoding, in the order of its weights.
+        ended_at: the master's clock at the outcome.
+    """
+
+    end: End
+    reason: str
+    decoding: Decoding
+    used: tuple[tuple[int, tuple[float, ...]], ...]
+    messages: tuple[Message, ...]
+    stragglers: tuple[int, ...]
+    lost: tuple[int, ...]
+    ended_at: float
+    collect_seconds: float
+    solve_seconds: float
+
+    @property
+    def contributors(self) -> tuple[int, ...]:
+        """Places whose messages enter the gradient."""
+        return tuple(sorted({place for place, _ in self.used_chunks()}))
+
+    def used_chunks(self) -> set[tuple[int, int]]:
+        """(place, chunk) of all work that enters the gradient."""
+        return {
+            (message.worker, term.chunk)
+            for message, weights in zip(self.messages, self.decoding.weights, strict=True)
+            if weights.any()
+            for term in message.terms
+        }
+
+
+def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple[int, ...]:
+    """Places without a link, or slower per chunk than twice the median of live places.
+
+    The same rule for every code: it does not ask whether the place was needed.
+    """
+    paces = {work.place: work.seconds_per_chunk(round_started, now) for work in works}
+    live = [pace for pace in paces.values() if pace is not None]
+    limit = STRAGGLER_FACTOR * median(live) if live else 0.0
+    return tuple(
+        work.place
+        for work in works
+        if not work.present or ((pace := paces[work.place]) is not None and pace > limit)
+    )
+
+
+def chunk_rows(
+    works: Sequence[Work], names: Mapping[int, str], number: int, round_started: float, outcome: Outcome
+) -> tuple[ChunkRow, ...]:
+    """One row for each finished chunk, saying whether it was used, duplicated or wasted."""
+    used = outcome.used_chunks()
+    covered = {chunk for _, chunk in used}
+    rows = []
+    for work in works:
+        for chunk, arrived in work.arrived.items():
+            state: ChunkState
+            if (work.place, chunk) in used:
+                state = "used"
+            else:
+                state = "duplicate" if chunk in covered else "wasted"
+            rows.append(
+                ChunkRow(
+                    place=work.place,
+                    worker=names.get(work.place, ""),
+                    round=number,
+                    chunk=chunk,
+                    seconds=work.seconds[chunk],
+                    arrived_seconds=arrived - round_started,
+                    state=state,
+                )
+            )
+    return tuple(rows)
+
+
+def uncoded_seconds(
+    works: Sequence[Work],
+    usual: Mapping[int, float],
+    chunks_each: float,
+    round_started: float,
+    now: float,
+) -> float | None:
+    """What a round without redundancy would have waited: the slowest place's own share of the chunks.
+
+    Args:
+        usual: place -> remembered seconds per chunk, for places that reported nothing in this round.
+        chunks_each: the share of one place, N / n.
+
+    Returns seconds, or None where a place has no link: an uncoded round would wait for ever.
+    """
+    slowest = 0.0
+    for work in works:
+        if not work.present:
+            return None
+        if work.seconds:
+            pace = median(work.seconds.values())
+            last = work.last_at
+            waited = 0.0 if last is None or len(work.arrived) >= chunks_each else now - last
+        else:
+            pace = usual.get(work.place, 0.0)
+            waited = now - max(round_started, work.started_at or round_started)
+        slowest = max(slowest, chunks_each * pace, waited)
+    return slowest

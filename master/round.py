@@ -1,0 +1,341 @@
+"""Pure: one round as a state machine. Reports come in, moves go out, until there is an outcome.
+
+::
+
+    fixed codes        computing -> solving -> outcome, or computing again
+    codes on request   computing -> collecting -> solving -> outcome, or computing again
+
+A round ends at the first of: exact; enough (the experiment's fraction, or the code's first k messages); the
+deadline; nothing more can come. A place that does not answer a request in time is gone for this round: what
+it was asked for is asked of other finishers, and a chunk that nobody else finished is computed again. After
+the deadline there is one collection and at most one repair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from common.codes.base import Decoding, GradientCode, Message
+from common.history import End
+from master.collecting import Ask, Collecting, CollectTimes
+from master.events import Solve
+from master.outcome import Outcome, Work, stragglers
+from master.schedule import FixedOrder
+
+ASKS_AFTER_DEADLINE = 2
+"""The collection that the deadline starts, and one repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Give a place a new queue."""
+
+    place: int
+    chunks: tuple[int, ...]
+
+
+Move = Ask | Requeue | Solve
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRules:
+    """When a round may end.
+
+    Attributes:
+        deadline_seconds: from the start of the round; None for no deadline.
+        waits: neither the deadline nor the lack of workers ends the round.
+        enough: a recovered fraction that is good enough; 1.0 asks for everything.
+    """
+
+    deadline_seconds: float | None = None
+    waits: bool = False
+    enough: float = 1.0
+
+
+class Round:
+    """One round of one code. Events cost O(1), except where something is asked, lost or solved.
+
+    Args:
+        number: the round.
+        code: the plan's code.
+        rules: when to stop waiting.
+        now: the master's monotonic clock at the start, in seconds.
+        collect_times: how long collections usually take; remembered from round to round.
+    """
+
+    def __init__(
+        self, number: int, code: GradientCode, rules: RoundRules, now: float, collect_times: CollectTimes
+    ) -> None:
+        self.number = number
+        self.code = code
+        self.rules = rules
+        self.started_at = now
+        self.outcome: Outcome | None = None
+        self.works = [Work(place, len(order)) for place, order in enumerate(code.assignment.orders)]
+        self._schedule = FixedOrder(code.assignment)
+        self._tally = code.stop_rule.start()
+        self._collecting = (
+            None if code.requester is None else Collecting(code.n_chunks, code.requester, collect_times)
+        )
+        self._received: dict[int, int] = {}
+        self._covered: set[int] = set()
+        self._present: set[int] = set()
+        self._pending: set[int] = set()
+        self._asks_after_deadline = 0
+        self._solving: tuple[int, ...] | None = None
+        self._solved: tuple[tuple[int, ...], Decoding] | None = None
+        self._solve_seconds = 0.0
+
+    # ---- what the run asks ------------------------------------------------------------------------------
+
+    @property
+    def deadline_at(self) -> float | None:
+        """When the deadline passes; None without one that counts."""
+        seconds = self.rules.deadline_seconds
+        return None if seconds is None or self.rules.waits else self.started_at + seconds
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no linked place can still deliver anything; places without a link may return."""
+        return not self._pending and not self._busy
+
+    @property
+    def n_finished(self) -> int:
+        """Number of distinct chunks that are in a message that arrived, or can be asked for."""
+        return len(self._covered) if self._collecting is None else self._collecting.n_reached
+
+    def wakes_at(self, now: float) -> float | None:
+        """When ``tick`` has something to do; None if only events can change anything."""
+        if self.outcome is not None:
+            return None
+        times = []
+        if self._collecting is not None and self._collecting.due_at is not None:
+            times.append(self._collecting.due_at)
+        if self.deadline_at is not None and now < self.deadline_at:
+            times.append(self.deadline_at)
+        return min(times, default=None)
+
+    def owns(self, place: int, number: int) -> bool:
+        """Whether message or request ``number`` belongs to ``place``."""
+        if self._collecting is not None:
+            return self._collecting.owner(number) == place
+        return 0 <= number < len(self.code.messages) and self.code.messages[number].worker == place
+
+    def owner_of(self, payload: int) -> int:
+        """The place that sent ``payload``."""
+        number = next(number for number, held in self._received.items() if held == payload)
+        return self._columns([number])[0].worker
+
+    def payloads(self) -> tuple[int, ...]:
+        """Everything that arrived and is kept."""
+        return tuple(self._received.values())
+
+    # ---- places come and go -----------------------------------------------------------------------------
+
+    def expect(self, place: int) -> None:
+        """A link has taken the place and is loading its rows."""
+        self.works[place] = Work(place, self.works[place].load, present=True)
+        self._present.add(place)
+        self._pending.add(place)
+
+    def start(self, place: int, now: float) -> list[Move]:
+        """The place is being sent the round."""
+        self.expect(place)
+        self.works[place].started_at = now
+        self._schedule.restart(place)
+        self._update_pending(place)
+        return self._consider(now)
+
+    def lose(self, place: int, now: float, successor: bool = False) -> list[Move]:
+        """The place's link is gone: its messages stay valid, what it has not sent is unfinished again.
+
+        With a ``successor`` another link has the place already and is loading its rows.
+        """
+        work = self.works[place]
+        work.present = False
+        self._present.discard(place)
+        self._pending.discard(place)
+        if successor:
+            self.expect(place)
+        return self._forsake([work], now)
+
+    # ---- progress ---------------------------------------------------------------------------------------
+
+    def chunk_finished(self, place: int, chunk: int, seconds: float, now: float) -> list[Move] | None:
+        """A report, within the worker's own ``seconds``. Returns None if it was reported before."""
+        work = self.works[place]
+        if chunk in work.arrived:
+            return None
+        work.arrived[chunk] = now
+        work.seconds[chunk] = seconds
+        self._schedule.finished(place, chunk)
+        self._update_pending(place)
+        if self._collecting is not None and not work.gone:
+            self._tally.finished(place, chunk)
+            self._collecting.finish(place, chunk)
+        return self._consider(now)
+
+    def message_arrived(self, place: int, number: int, payload: int, now: float) -> list[Move] | None:
+        """A whole message. Returns None if it is not wanted: again, cancelled, or after the outcome."""
+        if self.outcome is not None or number in self._received:
+            return None
+        if self._collecting is None:
+            self._tally.arrived(number)
+            self._covered.update(term.chunk for term in self.code.messages[number].terms)
+        elif not self._collecting.answer(number, now):
+            return None
+        self._received[number] = payload
+        self._update_pending(place)
+        return self._consider(now)
+
+    def solved(self, decoding: Decoding, seconds: float, now: float) -> list[Move]:
+        """Weights have been found for what was last handed to Solve."""
+        assert self._solving is not None, "an answer without a question"
+        numbers, self._solving = self._solving, None
+        self._solved = (numbers, decoding)
+        self._solve_seconds += seconds
+        accepted = self._accepted(len(numbers), decoding)
+        if accepted is not None:
+            self._finish(*accepted, now)
+            return []
+        return self._consider(now)
+
+    def tick(self, now: float) -> list[Move]:
+        """Time has passed: look at unanswered requests and at the deadline."""
+        overdue = () if self._collecting is None else sorted(self._collecting.overdue(now))
+        self._pending.difference_update(overdue)
+        return self._forsake([self.works[place] for place in overdue], now)
+
+    # ---- decisions --------------------------------------------------------------------------------------
+
+    def _consider(self, now: float) -> list[Move]:
+        """Whatever changed: does it call for asking, solving, or an end?"""
+        if self.outcome is not None or self._busy:
+            return []
+        ending = self._ending(now)
+        if ending is None and not self._promising:
+            return []
+        asks = self._ask(now)
+        if asks:
+            return list(asks)
+        # Sorted, so that a pattern of stragglers is the same question whatever the order of arrival.
+        numbers = tuple(sorted(self._received))
+        if self._solved is None or self._solved[0] != numbers:
+            self._solving = numbers
+            return [Solve(self.number, self._columns(numbers))]
+        if ending is not None:
+            self._finish(*ending, now)
+        return []
+
+    @property
+    def _busy(self) -> bool:
+        """An answer is under way: of the solver, or of workers that were asked."""
+        return self._solving is not None or (self._collecting is not None and self._collecting.n_open > 0)
+
+    @property
+    def _promising(self) -> bool:
+        """Whether what is there may be exact or enough."""
+        if self._collecting is not None and self.n_finished == self.code.n_chunks:
+            return True
+        if self._tally.may_suffice or self._first_k(len(self._received)):
+            return True
+        return self.rules.enough < 1.0 and self.n_finished >= self.rules.enough * self.code.n_chunks
+
+    def _first_k(self, n_messages: int) -> bool:
+        return self.code.enough_messages is not None and n_messages >= self.code.enough_messages
+
+    def _ending(self, now: float) -> tuple[End, str] | None:
+        """Why the round cannot go on, in one word and in words; None if it can.
+
+        With nobody linked it waits for somebody to return: deciding how long is the run's business.
+        """
+        if self.rules.waits or not self._present:
+            return None
+        if self.deadline_at is not None and now >= self.deadline_at:
+            return "deadline", f"the deadline of {self.rules.deadline_seconds:.3g} s passed"
+        if not self._pending:
+            return "exhausted", "nothing more can come from the linked workers"
+        return None
+
+    def _accepted(self, n_messages: int, decoding: Decoding) -> tuple[End, str] | None:
+        """Whether this decoding ends the round at once."""
+        if decoding.exact:
+            return "exact", "every chunk is recovered"
+        if self._first_k(n_messages):
+            return "enough", f"the code ends a round at {self.code.enough_messages} messages"
+        if self.rules.enough < 1.0 and decoding.recovered_fraction >= self.rules.enough:
+            return "enough", f"a recovered fraction of {self.rules.enough:g} is enough"
+        return None
+
+    def _ask(self, now: float) -> Sequence[Ask]:
+        if self._collecting is None:
+            return ()
+        late = self.deadline_at is not None and now >= self.deadline_at
+        if late and self._asks_after_deadline == ASKS_AFTER_DEADLINE:
+            return ()
+        asks = self._collecting.ask(now)
+        if late and asks:
+            self._asks_after_deadline += 1
+        return asks
+
+    def _finish(self, end: End, reason: str, now: float) -> None:
+        assert self._solved is not None, "an outcome needs a decoding"
+        numbers, decoding = self._solved
+        used = tuple(
+            (self._received[number], tuple(float(value) for value in weights))
+            for number, weights in zip(numbers, decoding.weights, strict=True)
+            if weights.any()
+        )
+        share = "" if decoding.exact else f": recovered fraction {decoding.recovered_fraction:.3f}"
+        self.outcome = Outcome(
+            end=end,
+            reason=reason + share,
+            decoding=decoding,
+            used=used,
+            messages=self._columns(numbers),
+            stragglers=stragglers(self.works, self.started_at, now),
+            lost=tuple(work.place for work in self.works if not work.present),
+            ended_at=now,
+            collect_seconds=0.0 if self._collecting is None else self._collecting.seconds,
+            solve_seconds=self._solve_seconds,
+        )
+
+    # ---- bookkeeping ------------------------------------------------------------------------------------
+
+    def _forsake(self, works: Iterable[Work], now: float) -> list[Move]:
+        """Nothing more is expected of ``works``: ask others, and have done again what nobody else has."""
+        if self._collecting is None:
+            return self._consider(now)
+        redo: set[int] = set()
+        repair = False
+        for work in [work for work in works if not work.gone]:
+            work.gone = True
+            asked, unfinished = self._collecting.forsake(work.place, work.arrived, now)
+            repair = repair or bool(asked)
+            redo |= unfinished
+            for chunk in work.arrived:
+                if chunk not in self._collecting.collected:
+                    self._tally.unfinished(work.place, chunk)
+        if self.outcome is not None:
+            return []
+        moves: list[Move] = list(self._ask(now)) if repair else []
+        live = [place for place in sorted(self._pending) if self.works[place].started_at is not None]
+        changed = self._schedule.put_first(redo, live) if redo else {}
+        moves += [Requeue(place, chunks) for place, chunks in changed.items()]
+        return moves + self._consider(now)
+
+    def _update_pending(self, place: int) -> None:
+        """Whether the place can still deliver something in this round."""
+        work = self.works[place]
+        if self.code.on_request:
+            done = work.gone or len(work.arrived) == work.load
+        else:
+            done = all(number in self._received for number in self.code.messages_of[place])
+        if done:
+            self._pending.discard(place)
+
+    def _columns(self, numbers: Iterable[int]) -> tuple[Message, ...]:
+        if self._collecting is None:
+            return tuple(self.code.messages[number] for number in numbers)
+        return tuple(self._collecting.message(number) for number in numbers)

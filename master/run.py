@@ -1,0 +1,240 @@
+"""A whole run of the master: from an experiment to a whole run folder and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import signal
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import grpc
+import numpy as np
+import structlog
+from grpc_health.v1 import _async as health
+from grpc_health.v1 import health_pb2_grpc
+
+from common.datasets.base import Dataset
+from common.errors import InvalidSpec
+from common.experiment import Experiment, check_experiment, to_toml
+from common.folder import RunFolder, SavedModel
+from common.models.base import Model
+from common.version import __version__
+from common.wire import rpc
+from master import build
+from master.arithmetic import Arithmetic
+from master.control import Control, RunFacts
+from master.driver import Driver
+from master.events import Finish, StopRequested
+from master.http import LoopLag, start_http
+from master.metrics import MasterMetrics
+from master.service import TokenCheck, TrainingFace, is_loopback, listen, split_address
+from master.status import RunStatus, run_status
+
+log = structlog.get_logger("gradcode.master")
+
+GRACE_SECONDS = 1.0
+"""So long links may take to close at the end."""
+
+
+@dataclass(frozen=True)
+class MasterOptions:
+    """Where a master listens and writes.
+
+    Attributes:
+        listen: HOST:PORT, port 0 takes a free one. Beyond loopback a token is required.
+        metrics: HOST:PORT of /metrics and /healthz, or ``off``.
+        runs: parent of run folders. folder: the run's own folder instead, or None.
+        token: what workers and operators must send; None for no check.
+        announce: file to write the real addresses to, or None.
+    """
+
+    listen: str = "127.0.0.1:7070"
+    metrics: str = "127.0.0.1:9100"
+    runs: Path = Path("runs")
+    folder: Path | None = None
+    token: str | None = None
+    announce: Path | None = None
+
+    def check(self) -> None:
+        """Refuse to listen to strangers.
+
+        Raises:
+            InvalidSpec: an address beyond loopback without a token.
+        """
+        host, _ = split_address(self.listen)
+        if self.token is None and not is_loopback(host):
+            raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
+
+
+class Master:
+    """The run, its server and its folder.
+
+    Args:
+        experiment: what to run. options: where to listen and write.
+    """
+
+    def __init__(self, experiment: Experiment, options: MasterOptions) -> None:
+        options.check()
+        check_experiment(experiment)
+        self.experiment = experiment
+        self.options = options
+        self.address = ""
+        self.metrics_address = ""
+        self.folder: RunFolder
+        self.driver: Driver
+        self._dataset: Dataset
+        self._model: Model
+        self._arithmetic: Arithmetic
+
+    def prepare(self) -> None:
+        """Read the data and build the parts; may take seconds. Nothing is written before this succeeds.
+
+        Raises:
+            InvalidSpec, InvalidData: the experiment or its data cannot be used.
+        """
+        self._dataset = build.build_dataset(self.experiment)
+        self._model = build.build_model(self.experiment, self._dataset)
+        if self.experiment.workers != "joined":
+            d = self._model.n_parameters
+            build.build_code(self.experiment, self._dataset, d, self.experiment.workers)
+        self._arithmetic = build.build_arithmetic(self.experiment, self._dataset, self._model)
+
+    async def run(self) -> int:
+        """Serve until the run has ended. Returns the exit code; the folder is whole whatever happens.
+
+        Raises:
+            InvalidSpec: an address or the folder cannot be used.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            self.driver.begin()
+            try:
+                finish = await self.driver.finished
+            except BaseException as error:
+                self._write_end(Finish(f"the master broke: {error!r}", 3))
+                raise
+            self._write_end(finish)
+            log.info("the run is over", reason=finish.reason, exit_code=finish.exit_code)
+            return finish.exit_code
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        """Bind addresses, then make the folder, then let workers in."""
+        run_id = uuid.uuid4().hex[:12]
+        metrics = MasterMetrics(lambda: run_status(self.driver.training, time.monotonic()))
+        interceptors = []
+        if self.options.token is not None:
+            interceptors.append(
+                TokenCheck(self.options.token, lambda error: metrics.protocol_error(error.kind))
+            )
+        server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
+        self.address = await listen(server, self.options.listen)
+        if self.options.metrics != "off":
+            http = await start_http(self.options.metrics, metrics, self._health)
+            stack.push_async_callback(http.stop)
+            self.metrics_address = http.address
+        self._make_folder()
+        stack.callback(self.folder.close)
+        settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
+        orders = build.build_orders(self.experiment, self._dataset, self._model)
+        self.driver = Driver(
+            run_id, self.experiment.name, settings, self._arithmetic, orders, self.folder, metrics
+        )
+        stack.callback(self.driver.close)
+        self._add_services(server)
+        await server.start()
+        stack.push_async_callback(server.stop, GRACE_SECONDS)
+        lag = LoopLag(metrics)
+        lag.start()
+        stack.push_async_callback(lag.stop)
+        self._heed_signals()
+        self._announce()
+
+    def _make_folder(self) -> None:
+        if self.options.folder is not None:
+            self.folder = RunFolder(self.options.folder)
+        else:
+            self.folder = RunFolder.create(self.options.runs, self.experiment.name, datetime.now())
+        self.folder.write_experiment(to_toml(self.experiment))
+        self.folder.write_environment()
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        face = TrainingFace(self.driver, self._dataset)
+        facts = RunFacts(self.experiment.rounds, str(self.folder.path), time.time(), __version__)
+        control = Control(self.driver, facts, time.monotonic)
+        healthy = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+        server.add_generic_rpc_handlers(
+            (
+                rpc.training_handler(face.session, face.fetch_rows),
+                rpc.control_handler(control.status, control.workers, control.stop),
+            )
+        )
+
+    def _health(self) -> RunStatus:
+        return run_status(self.driver.training, time.monotonic())
+
+    def _heed_signals(self) -> None:
+        """The first signal ends the run in order, the second at once."""
+        loop = asyncio.get_running_loop()
+
+        def interrupted() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            self.driver.dispatch(StopRequested("interrupted", 130))
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupted)
+
+    def _announce(self) -> None:
+        log.info(
+            "the master listens",
+            address=self.address,
+            metrics=self.metrics_address or "off",
+            folder=str(self.folder.path),
+        )
+        if self.options.announce is not None:
+            facts = {
+                "address": self.address,
+                "metrics": self.metrics_address,
+                "folder": str(self.folder.path),
+            }
+            fresh = self.options.announce.with_suffix(".new")
+            fresh.write_text(json.dumps(facts))
+            fresh.replace(self.options.announce)
+
+    def _write_end(self, finish: Finish) -> None:
+        """Parameters and summary."""
+        data, shape = self._dataset, self._model.shape
+        self.folder.write_parameters(
+            SavedModel(
+                model=shape.name,
+                parameters=np.asarray(self._arithmetic.optimizer.parameters),
+                n_features=shape.n_features,
+                n_outputs=shape.n_outputs,
+                intercept=shape.intercept,
+                classes=np.asarray(data.classes) if data.classes else None,
+                mean=data.mean,
+                scale=data.scale,
+                feature_names=data.feature_names,
+                target=self.experiment.data.target or "",
+            )
+        )
+        chronicle = self.driver.training.chronicle
+        totals = chronicle.totals
+        self.folder.finish(
+            finish.reason,
+            finish.exit_code,
+            score=chronicle.score,
+            score_name=self._model.score_name,
+            chunks=totals.chunks,
+            straggler_chunks_used=totals.straggler_chunks_used,
+            uncoded_seconds=totals.uncoded_seconds,
+            uncoded_stuck_rounds=totals.uncoded_stuck,
+            peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )

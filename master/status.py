@@ -1,0 +1,118 @@
+"""Pure: how the run stands, for operators, metrics and displays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from master.outcome import STRAGGLER_FACTOR
+from master.training import Training
+
+STATES = ("lost", "loading", "computing", "idle", "straggling", "draining", "link too slow")
+"""The disjoint states of a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceStatus:
+    """One place; or a spare, with ``place`` None and state ``spare``.
+
+    Attributes:
+        state: one of STATES.
+        chunks_finished: in the round in hand. load: how many chunks the place has.
+        seconds_per_chunk: remembered from round to round; None before the first report.
+        last_seen_seconds: since the last frame; None without a link.
+        straggles: rounds in which the place was a straggler.
+    """
+
+    place: int | None
+    worker: str
+    state: str
+    chunks_finished: int
+    load: int
+    seconds_per_chunk: float | None
+    last_seen_seconds: float | None
+    straggles: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """The run at one moment; ``detail`` is the phase in words."""
+
+    phase: str
+    detail: str
+    round: int
+    code: str
+    epoch: int
+    deadline_seconds: float | None
+    elapsed_seconds: float
+    places: tuple[PlaceStatus, ...]
+    spares: tuple[PlaceStatus, ...]
+
+
+def run_status(training: Training, now: float) -> RunStatus:
+    """A snapshot. Cost O(n)."""
+    current = training.round
+    return RunStatus(
+        phase={"joining": "waiting", "running": "running"}.get(training.phase, "finished"),
+        detail=_detail(training),
+        round=-1 if current is None else current.number,
+        code="" if training.code is None else training.code.spec,
+        epoch=training.epoch,
+        deadline_seconds=None if current is None else current.rules.deadline_seconds,
+        elapsed_seconds=training.run_seconds(now),
+        places=tuple(_place(training, place, now) for place in range(training.members.n_places)),
+        spares=tuple(
+            PlaceStatus(None, link.name, "spare", 0, 0, None, now - link.seen_at, 0)
+            for link in training.members.links.values()
+            if link.place is None
+        ),
+    )
+
+
+def _detail(training: Training) -> str:
+    if training.ending is not None:
+        return training.ending[0]
+    ready = sum(link.ready for link in training.members.seated())
+    if training.phase == "joining":
+        places = training.members.n_places
+        wanted = f" of {places}" if places else ""
+        return f"{ready}{wanted} workers are ready"
+    return f"{ready} of {training.members.n_places} places have a worker"
+
+
+def _place(training: Training, place: int, now: float) -> PlaceStatus:
+    link = training.members.at(place)
+    work = None if training.round is None else training.round.works[place]
+    load = 0 if training.code is None else len(training.code.assignment.orders[place])
+    return PlaceStatus(
+        place=place,
+        worker=training.members.name_at(place),
+        state=_state(training, place, now),
+        chunks_finished=0 if work is None else len(work.arrived),
+        load=load,
+        seconds_per_chunk=training.chronicle.paces.seconds.get(place),
+        last_seen_seconds=None if link is None else now - link.seen_at,
+        straggles=training.chronicle.totals.straggles.get(place, 0),
+    )
+
+
+def _state(training: Training, place: int, now: float) -> str:
+    link = training.members.at(place)
+    if link is None:
+        return "lost"
+    if link.draining:
+        return "draining"
+    if not link.ready:
+        return "loading"
+    if link.too_slow:
+        return "link too slow"
+    current = training.round
+    if current is None or current.works[place].started_at is None:
+        return "idle"
+    work = current.works[place]
+    pace = training.chronicle.paces.seconds.get(place)
+    typical = training.chronicle.paces.typical()
+    silent = work.seconds_per_chunk(current.started_at, now)
+    slow = max(pace or 0.0, 0.0 if silent is None or len(work.arrived) == work.load else silent)
+    if typical is not None and slow > STRAGGLER_FACTOR * typical:
+        return "straggling"
+    return "idle" if len(work.arrived) == work.load or current.outcome is not None else "computing"

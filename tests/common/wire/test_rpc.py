@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from common.errors import ProtocolError
+from common.wire import rpc
+from common.wire.control import (
+    RunStatus,
+    WorkerStatus,
+    decode_accepted,
+    decode_status,
+    decode_stop,
+    decode_workers,
+)
+
+STATUS = RunStatus(
+    run="r1",
+    run_name="digits",
+    phase="running",
+    detail="",
+    round=7,
+    rounds_planned=100,
+    loss=0.0,
+    score=None,
+    rounds_exact=5,
+    rounds_approximate=1,
+    rounds_failed=0,
+    deadline_seconds=0.25,
+    code="uncoded(4)",
+    epoch=1,
+    n_places=4,
+    n_linked=3,
+    n_spares=0,
+    run_folder="runs/r1",
+    started_unix_seconds=1.5e9,
+    elapsed_seconds=3.25,
+    package_version="0.1.0",
+    last_record_json="{}",
+)
+WORKERS = [
+    WorkerStatus(0, "a", "computing", 1, 3, 0.5, 0.0, 2, 7),
+    WorkerStatus(None, "spare", "spare", 0, 0, None, None, 0, 0),
+]
+
+
+class Run:
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    async def stop(self, reason: str) -> bool:
+        self.reasons.append(reason)
+        return len(self.reasons) == 1
+
+
+@asynccontextmanager
+async def control_of(run: Run, token: str | None, given: str | None):
+    server = grpc.aio.server(options=rpc.server_options())
+    handler = rpc.control_handler(lambda: STATUS, lambda: WORKERS, run.stop, token)
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=rpc.client_options()) as channel:
+        yield rpc.ControlClient(channel, given)
+    await server.stop(None)
+
+
+async def test_an_operator_asks_and_stops():
+    run = Run()
+    async with control_of(run, "secret", "secret") as control:
+        assert await control.get_status() == STATUS
+        assert await control.list_workers() == WORKERS
+        assert await control.stop_run("enough") is True
+        assert await control.stop_run("again") is False
+    assert run.reasons == ["enough", "again"]
+
+
+@pytest.mark.parametrize("given", [None, "other", "secre", ""])
+async def test_an_operator_without_the_token_learns_and_stops_nothing(given):
+    run = Run()
+    async with control_of(run, "secret", given) as control:
+        for call in (control.get_status(), control.list_workers(), control.stop_run("x")):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert run.reasons == []
+
+
+def test_two_tokens_are_none():
+    assert not rpc.authorised(rpc.bearer("a") + rpc.bearer("a"), "a")
+    assert not rpc.authorised(None, "a")
+    assert rpc.authorised(None, None)
+    assert rpc.authorised((("authorization", b"Bearer a"),), "a")
+
+
+@pytest.mark.parametrize("decode", [decode_status, decode_workers, decode_stop, decode_accepted])
+def test_garbage_is_unreadable(decode):
+    with pytest.raises(ProtocolError, match="unreadable"):
+        decode(b"\x0a\xff")
+
+
+def test_both_ends_notice_a_dead_peer_within_four_seconds():
+    for options in (dict(rpc.server_options()), dict(rpc.client_options())):
+        assert options["grpc.keepalive_time_ms"] + options["grpc.http2.ping_timeout_ms"] <= 4_000
+    assert dict(rpc.server_options())["grpc.http2.min_recv_ping_interval_without_data_ms"] < 1_000
