@@ -25,7 +25,6 @@ from common.settings import (
     MembershipSettings,
     ModelSettings,
     OptimizerSettings,
-    Seed,
     Settings,
     StopSettings,
 )
@@ -61,7 +60,6 @@ class Experiment(Settings):
         description="the gradient code; n stands for workers",
     )
     rounds: int = Field(default=100, ge=1, description="rounds to run")
-    seed: Seed = Field(default=0, description="seed of the parameters' start")
     on_shortfall: Literal["wait", "approximate", "skip", "fail"] = Field(
         default="approximate", description="wait, approximate, skip or fail: when a deadline passes too early"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -42,7 +43,20 @@ def run_master(experiment: Experiment, options: MasterOptions) -> int:
     """Run a master to its end. Returns the exit code."""
     master = Master(experiment, options)
     master.prepare()
-    return asyncio.run(master.run())
+
+    def heed_signals() -> None:
+        """The first signal ends the run in order, the second at once."""
+        loop = asyncio.get_running_loop()
+
+        def interrupted() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            master.interrupt()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupted)
+
+    return asyncio.run(master.run(heed_signals))
 
 
 def main(argv: list[str] | None = None) -> int:

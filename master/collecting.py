@@ -12,6 +12,8 @@ from common.codes.base import Message, Requester, Term
 LEAST_PATIENCE_SECONDS = 0.05
 FIRST_PATIENCE_SECONDS = 0.25
 ASSUMED_BANDWIDTH = 50e6
+MOST_STRETCH = 64.0
+"""Patience grows at most so many times while nobody answers at all."""
 
 
 class CollectTimes:
@@ -25,20 +27,33 @@ class CollectTimes:
         self._message_bytes = message_bytes
         self._seconds: deque[float] = deque(maxlen=memory)
         self._bandwidths: deque[float] = deque(maxlen=memory)
+        self._stretch = 1.0
 
     def observe(self, seconds: float, n_messages: int) -> None:
-        """A collection of ``n_messages`` took ``seconds``."""
+        """``n_messages`` came, the slowest ``seconds`` after it was asked for.
+
+        Those that did not come are left out: a rule that fed on its own patience would let one silent
+        worker push it up without bound.
+        """
+        self._stretch = 1.0
         self._seconds.append(seconds)
         if seconds > 0 and n_messages:
             self._bandwidths.append(n_messages * self._message_bytes / seconds)
 
+    def nobody_answered(self) -> None:
+        """A whole collection was in vain; the network may be slower than assumed, so be twice as patient."""
+        self._stretch = min(2 * self._stretch, MOST_STRETCH)
+
     def patience(self, n_messages: int) -> float:
-        """Seconds to wait for ``n_messages`` asked at once: max(50 ms, 4 x median + bytes / bandwidth)."""
+        """Seconds to wait for ``n_messages`` asked at once: max(50 ms, 4 x median + bytes / bandwidth).
+
+        Doubled for every collection since the last answer.
+        """
         n_bytes = n_messages * self._message_bytes
         if not self._seconds or not self._bandwidths:
-            return FIRST_PATIENCE_SECONDS + n_bytes / ASSUMED_BANDWIDTH
-        bandwidth = max(median(self._bandwidths), 1.0)
-        return max(LEAST_PATIENCE_SECONDS, 4 * median(self._seconds) + n_bytes / bandwidth)
+            return self._stretch * (FIRST_PATIENCE_SECONDS + n_bytes / ASSUMED_BANDWIDTH)
+        usual = 4 * median(self._seconds) + n_bytes / max(median(self._bandwidths), 1.0)
+        return self._stretch * max(LEAST_PATIENCE_SECONDS, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,7 @@ class Ask:
 @dataclass(slots=True)
 class _Request:
     message: Message
+    asked_at: float
     due_at: float
     open: bool = True
 
@@ -75,7 +91,7 @@ class Collecting:
         self._wanted: dict[int, None] = {}
         self._asked: dict[int, int] = {}
         self._asked_at: float | None = None
-        self._n_answered = 0
+        self._answer_seconds: list[float] = []
 
     @property
     def n_open(self) -> int:
@@ -113,12 +129,12 @@ class Collecting:
         if not messages:
             return []
         if self._asked_at is None:
-            self._asked_at, self._n_answered = now, 0
+            self._asked_at, self._answer_seconds = now, []
         due_at = now + self._times.patience(len(messages))
         asks = []
         for message in messages:
             number = len(self._requests)
-            self._requests.append(_Request(message, due_at))
+            self._requests.append(_Request(message, now, due_at))
             self._open_of.setdefault(message.worker, []).append(number)
             self._open_by_due[due_at] = self._open_by_due.get(due_at, 0) + 1
             for term in message.terms:
@@ -128,13 +144,20 @@ class Collecting:
         return asks
 
     def answer(self, request: int, now: float) -> bool:
-        """A message arrived. False if it is not wanted any more."""
+        """A message arrived. False if it is not wanted any more.
+
+        One that was given up is still welcome while none of its chunks is collected or asked of others.
+        """
         entry = self._requests[request]
-        if not entry.open:
+        chunks = {term.chunk for term in entry.message.terms}
+        if entry.open:
+            self._answer_seconds.append(now - entry.asked_at)
+            self._close(request)
+        elif not chunks.isdisjoint(self.collected) or not chunks.isdisjoint(self._asked):
             return False
-        self._n_answered += 1
-        self._close(request)
-        self.collected.update(term.chunk for term in entry.message.terms)
+        self.collected |= chunks
+        for chunk in chunks:
+            self._wanted.pop(chunk, None)
         self._note_end(now)
         return True
 
@@ -187,6 +210,8 @@ class Collecting:
         """The last request of a collection is answered or given up: remember how long it took."""
         if self._asked_at is not None and not self._open_by_due:
             self.seconds += now - self._asked_at
-            if self._n_answered:
-                self._times.observe(now - self._asked_at, self._n_answered)
+            if self._answer_seconds:
+                self._times.observe(max(self._answer_seconds), len(self._answer_seconds))
+            else:
+                self._times.nobody_answered()
             self._asked_at = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import resource
-import signal
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,14 +104,17 @@ class Master:
             build.build_code(self.experiment, self._dataset, d, self.experiment.workers)
         self._arithmetic = build.build_arithmetic(self.experiment, self._dataset, self._model)
 
-    async def run(self) -> int:
+    async def run(self, opened: Callable[[], None] = lambda: None) -> int:
         """Serve until the run has ended. Returns the exit code; the folder is whole whatever happens.
+
+        ``opened`` is called when addresses and folder are there.
 
         Raises:
             InvalidSpec: an address or the folder cannot be used.
         """
         async with contextlib.AsyncExitStack() as stack:
             await self._open(stack)
+            opened()
             self.driver.begin()
             try:
                 finish = await self.driver.finished
@@ -135,7 +137,7 @@ class Master:
         server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
         self.address = await listen(server, self.options.listen)
         if self.options.metrics != "off":
-            http = await start_http(self.options.metrics, metrics, self._health)
+            http = await start_http(self.options.metrics, metrics, self._health, self._exit_code)
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
         self._make_folder()
@@ -152,7 +154,6 @@ class Master:
         lag = LoopLag(metrics)
         lag.start()
         stack.push_async_callback(lag.stop)
-        self._heed_signals()
         self._announce()
 
     def _make_folder(self) -> None:
@@ -172,24 +173,20 @@ class Master:
         server.add_generic_rpc_handlers(
             (
                 rpc.training_handler(face.session, face.fetch_rows),
-                rpc.control_handler(control.status, control.workers, control.stop),
+                rpc.control_handler(control.status, control.workers, control.stop, None),
             )
         )
 
     def _health(self) -> RunStatus:
         return run_status(self.driver.training, time.monotonic())
 
-    def _heed_signals(self) -> None:
-        """The first signal ends the run in order, the second at once."""
-        loop = asyncio.get_running_loop()
+    def _exit_code(self) -> int | None:
+        ending = self.driver.training.ending
+        return None if ending is None else ending[1]
 
-        def interrupted() -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-            self.driver.dispatch(StopRequested("interrupted", 130))
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupted)
+    def interrupt(self) -> None:
+        """End the run in order: the folder is whole, workers are told."""
+        self.driver.dispatch(StopRequested("interrupted", 130))
 
     def _announce(self) -> None:
         log.info(

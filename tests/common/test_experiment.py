@@ -38,7 +38,6 @@ EXPERIMENTS = st.builds(
     name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,20}\Z"),
     workers=st.integers(1, 100) | st.just("joined"),
     code=TEXT,
-    seed=st.integers(0, 2**63 - 1),
     enough=st.floats(0.5, 1),
     data=st.builds(DataSettings, source=TEXT, target=st.none() | TEXT),
     stop=st.builds(StopSettings, target_loss=st.none() | st.floats(allow_nan=False, allow_infinity=False)),

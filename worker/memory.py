@@ -1,0 +1,52 @@
+"""How much memory this process may still take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.errors import InvalidSpec
+
+_MEMINFO = Path("/proc/meminfo")
+# Limits of a container and what it has taken of them, for both versions of control groups.
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+
+
+def available_bytes() -> int | None:
+    """What the machine and the container leave; None where neither says."""
+    found = [_machine(), *(_container(limit, taken) for limit, taken in _CGROUPS)]
+    return min((each for each in found if each is not None), default=None)
+
+
+def require(n_bytes: int, purpose: str) -> None:
+    """Raise InvalidSpec, one line with both numbers, when so much is not available."""
+    available = available_bytes()
+    if available is not None and n_bytes > available:
+        rule = f"is at least {_megabytes(n_bytes)} for {purpose}"
+        raise InvalidSpec("available memory", rule, _megabytes(available))
+
+
+def _machine() -> int | None:
+    try:
+        lines = _MEMINFO.read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
+
+
+def _container(limit: Path, taken: Path) -> int | None:
+    try:
+        # "max" instead of a number means that there is no limit.
+        return max(0, int(limit.read_text()) - int(taken.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.0f} MB"
