@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Literal
@@ -103,11 +102,14 @@ class Ledger:
         return sum(rows for _, rows in self._losses.values()) / self._n_rows
 
     def close(
-        self, outcome: Outcome, works: list[Work], names: Mapping[int, str], paces: Paces, chunks_each: float
+        self, outcome: Outcome, works: list[Work], left: list[Work], paces: Paces, chunks_each: float
     ) -> None:
-        """The round has an outcome: fix what can be told only now."""
+        """The round has an outcome: fix what can be told only now.
+
+        ``works`` are those of the links at the end, ``left`` those of links that lost their place.
+        """
         self._outcome = outcome
-        self._rows = chunk_rows(works, names, self.number, self._started_at, outcome)
+        self._rows = chunk_rows([*works, *left], self.number, self._started_at, outcome)
         self._uncoded = uncoded_seconds(works, paces.seconds, chunks_each, self._started_at, outcome.ended_at)
 
     def record(

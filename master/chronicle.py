@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from common.history import RoundRecord
 from master.bookkeeping import Ledger, Paces, Totals, add_up, with_score
 from master.events import ChunkFinished, Command, Note, Record
@@ -51,16 +49,17 @@ class Chronicle:
         self._starts[number] = now
         self._starts.pop(number - REMEMBERED_STARTS, None)
 
-    def report_late(self, place: int, worker: str, event: ChunkFinished, now: float) -> None:
-        """A chunk arrived after the outcome of its round."""
-        started_at = self._starts.get(event.stamp.round, now)
-        self.ledger.report_late(place, worker, event, now - started_at)
+    def report_late(self, place: int, worker: str, event: ChunkFinished, now: float) -> float:
+        """A chunk arrived after the outcome of its round. Returns the seconds since that round's start."""
+        after_seconds = now - self._starts.get(event.stamp.round, now)
+        self.ledger.report_late(place, worker, event, after_seconds)
+        return after_seconds
 
-    def settle(self, ended: Round, names: Mapping[int, str]) -> None:
+    def settle(self, ended: Round) -> None:
         """The round in hand has its outcome."""
         assert ended.outcome is not None
         chunks_each = ended.code.n_chunks / ended.code.n_workers
-        self.ledger.close(ended.outcome, ended.works, names, self.paces, chunks_each)
+        self.ledger.close(ended.outcome, ended.works, ended.left, self.paces, chunks_each)
 
     def close_round(self, verdict: Verdict) -> RoundRecord:
         """The round is over, step included; ``write_down`` brings its record out."""

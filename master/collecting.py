@@ -41,13 +41,13 @@ class CollectTimes:
             self._bandwidths.append(n_messages * self._message_bytes / seconds)
 
     def nobody_answered(self) -> None:
-        """A whole collection was in vain; the network may be slower than assumed, so be twice as patient."""
+        """A whole collection took too long; the network may be slower than assumed: be twice as patient."""
         self._stretch = min(2 * self._stretch, MOST_STRETCH)
 
     def patience(self, n_messages: int) -> float:
         """Seconds to wait for ``n_messages`` asked at once: max(50 ms, 4 x median + bytes / bandwidth).
 
-        Doubled for every collection since the last answer.
+        Doubled for every collection that took too long since the last answer.
         """
         n_bytes = n_messages * self._message_bytes
         if not self._seconds or not self._bandwidths:
@@ -92,6 +92,7 @@ class Collecting:
         self._asked: dict[int, int] = {}
         self._asked_at: float | None = None
         self._answer_seconds: list[float] = []
+        self._in_vain = False
 
     @property
     def n_open(self) -> int:
@@ -129,7 +130,7 @@ class Collecting:
         if not messages:
             return []
         if self._asked_at is None:
-            self._asked_at, self._answer_seconds = now, []
+            self._asked_at, self._answer_seconds, self._in_vain = now, [], False
         due_at = now + self._times.patience(len(messages))
         asks = []
         for message in messages:
@@ -168,7 +169,9 @@ class Collecting:
         """
         asked: set[int] = set()
         for number in self._open_of.get(place, [])[:]:
-            asked.update(term.chunk for term in self._requests[number].message.terms)
+            entry = self._requests[number]
+            asked.update(term.chunk for term in entry.message.terms)
+            self._in_vain = self._in_vain or entry.due_at <= now
             self._close(number)
         unfinished = set()
         for chunk in chunks:
@@ -212,6 +215,6 @@ class Collecting:
             self.seconds += now - self._asked_at
             if self._answer_seconds:
                 self._times.observe(max(self._answer_seconds), len(self._answer_seconds))
-            else:
+            elif self._in_vain:
                 self._times.nobody_answered()
             self._asked_at = None

@@ -22,24 +22,35 @@ class FinishingTimes:
     """Remembers for each place the time from round start to finishing its load, exponentially weighted.
 
     A place that finished k of its L chunks after t seconds counts as t L / k: rounds often end before
-    anybody has finished, and the load is the same in every round.
+    anybody has finished, and the load is the same in every round. One whose first report of a round comes
+    after the outcome counts as well; otherwise a cluster that slows down would never be given more time.
     """
 
     def __init__(self) -> None:
         self._seconds: dict[int, float] = {}
+        self._rounds: dict[int, int] = {}
 
     def observe(self, place: int, seconds: float) -> None:
         """Take in one observed finishing time of ``place``, in seconds."""
         known = self._seconds.get(place)
         self._seconds[place] = seconds if known is None else known + WEIGHT * (seconds - known)
 
-    def observe_round(self, works: Iterable[Work], round_started: float) -> None:
-        """What the places of a round showed, those without a report left out."""
+    def observe_round(self, number: int, works: Iterable[Work]) -> None:
+        """What the places of round ``number`` showed until its outcome, those without a report left out."""
         for work in works:
             last = work.last_at
             if work.present and last is not None and work.started_at is not None:
-                seconds = last - max(work.started_at, round_started)
-                self.observe(work.place, seconds * work.load / len(work.arrived))
+                self.observe(work.place, (last - work.started_at) * work.load / len(work.arrived))
+                self._rounds[work.place] = number
+
+    def observe_late(self, number: int, place: int, seconds: float, load: int) -> None:
+        """A chunk came ``seconds`` after the start of round ``number``, which has its outcome.
+
+        It counts if it is the place's first of that round or a later one.
+        """
+        if number > self._rounds.get(place, -1):
+            self.observe(place, seconds * load)
+            self._rounds[place] = number
 
     def forget(self, place: int) -> None:
         """Another worker has taken the place: what was remembered says nothing of it."""

@@ -46,6 +46,12 @@ class Counters(Protocol):
     def bytes_moved(self, direction: str, n: int) -> None:
         """Payload bytes were ``received`` or ``sent``."""
 
+    def link_opened(self) -> None:
+        """A worker opened a link."""
+
+    def link_lost(self) -> None:
+        """A link ended that nobody closed."""
+
 
 @dataclass
 class Session:
@@ -90,6 +96,7 @@ class Driver:
         self._counters = counters
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
+        self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
         self._n_payloads = 0
         self._shared: tuple[int, int, list[bytes]] = (-1, 0, [])
@@ -131,7 +138,16 @@ class Driver:
         while self._events:
             self._carry_out(self.training.handle(self._events[0], self.clock()))
             self._events.popleft()
+        self._count_dropped()
         self._set_timer()
+
+    def _count_dropped(self) -> None:
+        """Pass on what the core has dropped since the last time."""
+        totals = self.training.chronicle.totals
+        for kind, total in (("stale", totals.stale_frames), ("duplicate", totals.duplicate_frames)):
+            for _ in range(total - self._dropped[kind]):
+                self._counters.frame_dropped(kind)
+            self._dropped[kind] = total
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -148,12 +164,14 @@ class Driver:
         self._n_links += 1
         session = Session(self._n_links)
         self._sessions[session.number] = session
+        self._counters.link_opened()
         self.dispatch(ev.LinkUp(session.number, name))
         return session
 
     def close_session(self, session: Session, reason: str) -> None:
         """A link is gone; nothing happens if it was closed on purpose."""
         if self._sessions.pop(session.number, None) is not None:
+            self._counters.link_lost()
             self.dispatch(ev.LinkDown(session.number, reason))
 
     def hear(self, session: Session, frame: wire.Request) -> None:

@@ -21,7 +21,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 GRACE_SECONDS = 1.0
 """So long answers under way may take when the server stops."""
 
-LAG_EVERY_SECONDS = 0.05
+LAG_EVERY_SECONDS = 0.02
 
 INDEX = f"""gradcode {__version__}: the master of a run
 

@@ -42,17 +42,17 @@ class Joining:
         self._quiet_seconds = quiet_seconds
         self._until = now + timeout_seconds
 
-    def wakes_at(self, lobby: bool) -> float:
-        """When the answer may change without an event."""
-        if lobby and self.newcomer_at is not None:
+    def wakes_at(self, lobby: bool, n_links: int) -> float:
+        """When the answer may change without an event; in the lobby that depends on the links there."""
+        if lobby and n_links and self.newcomer_at is not None:
             return self.newcomer_at + self._quiet_seconds
         return self._until
 
     def leave_lobby(self, n_links: int, now: float) -> KeepWaiting | Begin | GiveUp:
         """Whether to take those ``n_links`` that are there."""
-        if now < self.wakes_at(lobby=True):
+        if now < self.wakes_at(True, n_links):
             return KeepWaiting()
-        return Begin() if n_links else GiveUp(f"no worker came within {self._timeout_seconds:g} s")
+        return Begin() if n_links else GiveUp(f"no worker was there after {self._timeout_seconds:g} s")
 
     def begin(self, members: Membership, code: GradientCode, now: float) -> KeepWaiting | Begin | GiveUp:
         """Begin when all places can compute, or at the timeout if the code can spare the missing ones."""
@@ -63,9 +63,12 @@ class Joining:
             return KeepWaiting()
         linked = sum(1 for _ in members.seated())
         missing = members.n_places - linked
-        if missing > code.n_stragglers:
+        spare = code.n_stragglers
+        if code.enough_messages is not None:
+            spare = max(spare, code.n_workers - code.enough_messages)
+        if missing > spare:
             came = f"{linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
-            return GiveUp(f"{came}, and {code.spec} can do without {code.n_stragglers}")
+            return GiveUp(f"{came}, and {code.spec} can do without {spare}")
         return Begin(missing) if ready else KeepWaiting()
 
 

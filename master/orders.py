@@ -49,7 +49,9 @@ class OrderBook:
             model=self.model,
             n_parameters=self.n_parameters,
             n_parts=code.n_parts,
-            data=DataOrder(self.dataset.digest, self.dataset.n_features, hasattr(self.dataset.X_train, "indptr"), ranges),
+            data=DataOrder(
+                self.dataset.digest, self.dataset.n_features, hasattr(self.dataset.X_train, "indptr"), ranges
+            ),
             messages=messages,
             on_request=code.on_request,
             compute_dtype=self.compute_dtype,

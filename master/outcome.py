@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from common.codes.base import Decoding, Message
 from common.history import ChunkRow, ChunkState, End
+
+ROUNDING = 1e-9
+"""Recovered fractions are compared with so much lenience: 1 - 93/100 is a little less than 0.07."""
 
 STRAGGLER_FACTOR = 2.0
 """A place is a straggler when its seconds per chunk exceed this times the median of live places."""
@@ -15,22 +18,26 @@ STRAGGLER_FACTOR = 2.0
 
 @dataclass(slots=True)
 class Work:
-    """What one place did in one round, since its current link was told to start.
+    """What one link did at a place in one round.
 
     Attributes:
-        present: the place has a link.
+        present: the place has this link.
+        worker: name of the worker.
         started_at: when its link was sent the round; None while it still loads rows.
         arrived: chunk -> when its report arrived.
         seconds: chunk -> duration by the worker's clock.
+        sent: the chunks in its messages that arrived.
         gone: it lost its link or did not answer in time, and is not asked in this round.
     """
 
     place: int
     load: int
     present: bool = False
+    worker: str = ""
     started_at: float | None = None
     arrived: dict[int, float] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+    sent: set[int] = field(default_factory=set)
     gone: bool = False
 
     @property
@@ -105,7 +112,7 @@ def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple
 
 
 def chunk_rows(
-    works: Sequence[Work], names: Mapping[int, str], number: int, round_started: float, outcome: Outcome
+    works: Iterable[Work], number: int, round_started: float, outcome: Outcome
 ) -> tuple[ChunkRow, ...]:
     """One row for each finished chunk, saying whether it was used, duplicated or wasted."""
     used = outcome.used_chunks()
@@ -114,14 +121,14 @@ def chunk_rows(
     for work in works:
         for chunk, arrived in work.arrived.items():
             state: ChunkState
-            if (work.place, chunk) in used:
+            if chunk in work.sent and (work.place, chunk) in used:
                 state = "used"
             else:
                 state = "duplicate" if chunk in covered else "wasted"
             rows.append(
                 ChunkRow(
                     place=work.place,
-                    worker=names.get(work.place, ""),
+                    worker=work.worker,
                     round=number,
                     chunk=chunk,
                     seconds=work.seconds[chunk],
@@ -141,6 +148,8 @@ def uncoded_seconds(
 ) -> float | None:
     """What a round without redundancy would have waited: the slowest place's own share of the chunks.
 
+    A place that has not finished so many chunks yet would have been waited for at least until ``now``.
+
     Args:
         usual: place -> remembered seconds per chunk, for places that reported nothing in this round.
         chunks_each: the share of one place, N / n.
@@ -151,12 +160,8 @@ def uncoded_seconds(
     for work in works:
         if not work.present:
             return None
-        if work.seconds:
-            pace = median(work.seconds.values())
-            last = work.last_at
-            waited = 0.0 if last is None or len(work.arrived) >= chunks_each else now - last
-        else:
-            pace = usual.get(work.place, 0.0)
-            waited = now - max(round_started, work.started_at or round_started)
+        pace = median(work.seconds.values()) if work.seconds else usual.get(work.place, 0.0)
+        started = round_started if work.started_at is None else work.started_at
+        waited = 0.0 if len(work.arrived) >= min(chunks_each, work.load) else now - started
         slowest = max(slowest, chunks_each * pace, waited)
     return slowest

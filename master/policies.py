@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from common.history import OutcomeKind, RoundRecord
-from master.outcome import Outcome
+from master.outcome import ROUNDING, Outcome
+
+SKIPS_IN_A_ROW = 10
+"""So many rounds in a row without a step fail the run."""
 
 
 class Policies(Protocol):
@@ -57,7 +60,7 @@ def judge(outcome: Outcome, policies: Policies) -> Verdict:
         return Verdict("failed", False, True, f"{outcome.reason}; on_shortfall = fail")
     if policies.on_shortfall == "skip":
         return Verdict("failed", False, False, f"{outcome.reason}; on_shortfall = skip")
-    if outcome.decoding.recovered_fraction < policies.least_recovered:
+    if outcome.decoding.recovered_fraction < policies.least_recovered - ROUNDING:
         short = f"{outcome.reason}, below least_recovered = {policies.least_recovered:g}"
         return Verdict("failed", False, False, short)
     return Verdict("approximate", True, False, outcome.reason)
@@ -74,7 +77,7 @@ def reason_to_stop(record: RoundRecord, policies: Policies) -> str | None:
     if (
         policies.target_loss is not None
         and record.loss is not None
-        and record.loss_share >= policies.least_recovered
+        and record.loss_share >= policies.least_recovered - ROUNDING
         and record.loss <= policies.target_loss
     ):
         return f"the training loss {record.loss:.6g} reached the target {policies.target_loss:g}"
@@ -82,3 +85,21 @@ def reason_to_stop(record: RoundRecord, policies: Policies) -> str | None:
     if policies.gradient_tolerance is not None and norm is not None and norm <= policies.gradient_tolerance:
         return f"the gradient norm {norm:.3g} is within the tolerance {policies.gradient_tolerance:g}"
     return None
+
+
+def end_of_run(
+    record: RoundRecord, verdict: Verdict, n_skips: int, policies: Policies
+) -> tuple[str, int] | None:
+    """The reason and exit code with which the run ends after this round; None if it goes on.
+
+    Args:
+        record: the round. verdict: what became of its outcome.
+        n_skips: rounds in a row without a step, this one included.
+        policies: of the run.
+    """
+    if verdict.fails:
+        return f"round {record.round} failed: {verdict.reason}", 3
+    if n_skips >= SKIPS_IN_A_ROW:
+        return f"{n_skips} rounds in a row had no step, the last one: {verdict.reason}", 3
+    stop = reason_to_stop(record, policies)
+    return None if stop is None else (stop, 0)

@@ -20,7 +20,7 @@ from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, Collecting, CollectTimes
 from master.events import Solve
-from master.outcome import Outcome, Work, stragglers
+from master.outcome import ROUNDING, Outcome, Work, stragglers
 from master.schedule import FixedOrder
 
 ASKS_AFTER_DEADLINE = 2
@@ -73,6 +73,7 @@ class Round:
         self.started_at = now
         self.outcome: Outcome | None = None
         self.works = [Work(place, len(order)) for place, order in enumerate(code.assignment.orders)]
+        self.left: list[Work] = []
         self._schedule = FixedOrder(code.assignment)
         self._tally = code.stop_rule.start()
         self._collecting = (
@@ -133,31 +134,33 @@ class Round:
 
     # ---- places come and go -----------------------------------------------------------------------------
 
-    def expect(self, place: int) -> None:
-        """A link has taken the place and is loading its rows."""
-        self.works[place] = Work(place, self.works[place].load, present=True)
+    def expect(self, place: int, worker: str = "") -> None:
+        """A link of ``worker`` has taken the place and is loading its rows."""
+        former = self.works[place]
+        if former.arrived:
+            self.left.append(former)
+        self.works[place] = Work(place, former.load, present=True, worker=worker)
         self._present.add(place)
         self._pending.add(place)
+        self._update_pending(place)
 
     def start(self, place: int, now: float) -> list[Move]:
-        """The place is being sent the round."""
-        self.expect(place)
+        """The expected link is being sent the round."""
         self.works[place].started_at = now
         self._schedule.restart(place)
-        self._update_pending(place)
         return self._consider(now)
 
-    def lose(self, place: int, now: float, successor: bool = False) -> list[Move]:
+    def lose(self, place: int, now: float, successor: str | None = None) -> list[Move]:
         """The place's link is gone: its messages stay valid, what it has not sent is unfinished again.
 
-        With a ``successor`` another link has the place already and is loading its rows.
+        With a ``successor`` that worker's link has the place already and is loading its rows.
         """
         work = self.works[place]
         work.present = False
         self._present.discard(place)
         self._pending.discard(place)
-        if successor:
-            self.expect(place)
+        if successor is not None:
+            self.expect(place, successor)
         return self._forsake([work], now)
 
     # ---- progress ---------------------------------------------------------------------------------------
@@ -186,6 +189,7 @@ class Round:
         elif not self._collecting.answer(number, now):
             return None
         self._received[number] = payload
+        self.works[place].sent.update(term.chunk for term in self._columns([number])[0].terms)
         self._update_pending(place)
         return self._consider(now)
 
@@ -240,7 +244,11 @@ class Round:
             return True
         if self._tally.may_suffice or self._first_k(len(self._received)):
             return True
-        return self.rules.enough < 1.0 and self.n_finished >= self.rules.enough * self.code.n_chunks
+        return self._may_be_enough(self.n_finished)
+
+    def _may_be_enough(self, n_chunks: int) -> bool:
+        enough = self.rules.enough
+        return enough < 1.0 and n_chunks >= (enough - ROUNDING) * self.code.n_chunks
 
     def _first_k(self, n_messages: int) -> bool:
         return self.code.enough_messages is not None and n_messages >= self.code.enough_messages
@@ -264,12 +272,20 @@ class Round:
             return "exact", "every chunk is recovered"
         if self._first_k(n_messages):
             return "enough", f"the code ends a round at {self.code.enough_messages} messages"
-        if self.rules.enough < 1.0 and decoding.recovered_fraction >= self.rules.enough:
+        if self.rules.enough < 1.0 and decoding.recovered_fraction >= self.rules.enough - ROUNDING:
             return "enough", f"a recovered fraction of {self.rules.enough:g} is enough"
         return None
 
+    @property
+    def _not_tried_yet(self) -> bool:
+        """Whether what is collected may be enough and has not been solved: asking for more can wait."""
+        assert self._collecting is not None
+        if not self._may_be_enough(len(self._collecting.collected)):
+            return False
+        return self._solved is None or len(self._solved[0]) < len(self._received)
+
     def _ask(self, now: float) -> Sequence[Ask]:
-        if self._collecting is None:
+        if self._collecting is None or self._not_tried_yet:
             return ()
         late = self.deadline_at is not None and now >= self.deadline_at
         if late and self._asks_after_deadline == ASKS_AFTER_DEADLINE:

@@ -179,20 +179,20 @@ class Scrape(Collector):
 
     def _places(self, places: Sequence[PlaceStatus]) -> Iterator[Metric]:
         arrival = GaugeMetricFamily(
-            "gradcode_worker_last_arrival_seconds",
+            "gradcode_place_last_arrival_seconds",
             "Time from the start of its round to the place's newest report in the last round's record.",
             labels=["place"],
         )
         seen = GaugeMetricFamily(
-            "gradcode_worker_last_seen_timestamp_seconds",
+            "gradcode_place_last_seen_timestamp_seconds",
             "When the place's link last brought a report or a message; no sample without a link.",
             labels=["place"],
         )
         pace = GaugeMetricFamily(
-            "gradcode_worker_chunk_seconds", "Remembered time the place takes for a chunk.", labels=["place"]
+            "gradcode_place_chunk_seconds", "Remembered time the place takes for a chunk.", labels=["place"]
         )
         straggles = CounterMetricFamily(
-            "gradcode_worker_straggles", "Rounds in which the place was a straggler.", labels=["place"]
+            "gradcode_place_straggles", "Rounds in which the place was a straggler.", labels=["place"]
         )
         now = self._wall_clock()
         for each in places:

@@ -51,6 +51,7 @@ class RunStatus:
 def run_status(training: Training, now: float) -> RunStatus:
     """A snapshot. Cost O(n)."""
     current = training.round
+    typical = training.chronicle.paces.typical()
     return RunStatus(
         phase={"joining": "waiting", "running": "running"}.get(training.phase, "finished"),
         detail=_detail(training),
@@ -59,7 +60,7 @@ def run_status(training: Training, now: float) -> RunStatus:
         epoch=training.epoch,
         deadline_seconds=None if current is None else current.rules.deadline_seconds,
         elapsed_seconds=training.run_seconds(now),
-        places=tuple(_place(training, place, now) for place in range(training.members.n_places)),
+        places=tuple(_place(training, place, typical, now) for place in range(training.members.n_places)),
         spares=tuple(
             PlaceStatus(None, link.name, "spare", 0, 0, None, now - link.seen_at, 0)
             for link in training.members.links.values()
@@ -79,14 +80,14 @@ def _detail(training: Training) -> str:
     return f"{ready} of {training.members.n_places} places have a worker"
 
 
-def _place(training: Training, place: int, now: float) -> PlaceStatus:
+def _place(training: Training, place: int, typical: float | None, now: float) -> PlaceStatus:
     link = training.members.at(place)
     work = None if training.round is None else training.round.works[place]
     load = 0 if training.code is None else len(training.code.assignment.orders[place])
     return PlaceStatus(
         place=place,
         worker=training.members.name_at(place),
-        state=_state(training, place, now),
+        state=_state(training, place, typical, now),
         chunks_finished=0 if work is None else len(work.arrived),
         load=load,
         seconds_per_chunk=training.chronicle.paces.seconds.get(place),
@@ -95,7 +96,7 @@ def _place(training: Training, place: int, now: float) -> PlaceStatus:
     )
 
 
-def _state(training: Training, place: int, now: float) -> str:
+def _state(training: Training, place: int, typical: float | None, now: float) -> str:
     link = training.members.at(place)
     if link is None:
         return "lost"
@@ -110,7 +111,6 @@ def _state(training: Training, place: int, now: float) -> str:
         return "idle"
     work = current.works[place]
     pace = training.chronicle.paces.seconds.get(place)
-    typical = training.chronicle.paces.typical()
     silent = work.seconds_per_chunk(current.started_at, now)
     slow = max(pace or 0.0, 0.0 if silent is None or len(work.arrived) == work.load else silent)
     if typical is not None and slow > STRAGGLER_FACTOR * typical:

@@ -21,13 +21,10 @@ from master.deadlines import FinishingTimes
 from master.intake import fate_of
 from master.joining import GiveUp, Joining, KeepWaiting, Patience
 from master.membership import Link, Membership
-from master.policies import Verdict, judge, reason_to_stop
+from master.policies import Verdict, end_of_run, judge
 from master.roster import Roster, Turn, addressed
 from master.round import Move, Round, RoundRules
 from master.settings import RunSettings
-
-SKIPS_IN_A_ROW = 10
-"""So many rounds in a row without a step fail the run."""
 
 
 class Training:
@@ -53,6 +50,7 @@ class Training:
         self._skips = 0
         self._patience = Patience(settings.lost_seconds)
         self._settling: Verdict | None = None
+        self._stopping: tuple[str, int] | None = None
         self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
             ev.LinkUp: self._link_up,
             ev.LinkReady: self._link_ready,
@@ -87,17 +85,25 @@ class Training:
 
     def wakes_at(self, now: float) -> float | None:
         """When the next Tick is due; None if only events can change anything."""
-        times: list[float | None] = []
         if self.phase == "joining":
-            begins_at = self._joining.wakes_at(lobby=self.code is None)
-            times.append(begins_at if begins_at > now else None)
-        if self.phase == "running" and self.round is not None:
-            times.append(self.round.wakes_at(now))
-            times.append(self._patience.wakes_at)
-            first = self.chronicle.first_started_at
-            if self.settings.max_seconds is not None and first is not None:
-                times.append(first + self.settings.max_seconds)
+            begins_at = self._joining.wakes_at(self.code is None, len(self.members.links))
+            return begins_at if begins_at > now else None
+        if self._open_round is None:
+            return None
+        times = (self._open_round.wakes_at(now), self._patience.wakes_at, self._stops_at)
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def _open_round(self) -> Round | None:
+        """The round in hand, while it has no outcome."""
+        running = self.round is not None and self.phase == "running" and self.round.outcome is None
+        return self.round if running else None
+
+    @property
+    def _stops_at(self) -> float | None:
+        """When ``max_seconds`` have passed."""
+        first, limit = self.chronicle.first_started_at, self.settings.max_seconds
+        return None if first is None or limit is None else first + limit
 
     def run_seconds(self, now: float) -> float:
         """Seconds since the first round started; 0 before."""
@@ -122,23 +128,23 @@ class Training:
         for place in turn.taken:
             self.finishing.forget(place)
             self.chronicle.paces.forget(place)
-        if self.phase != "running" or self.round is None or self.round.outcome is not None:
+        current = self._open_round
+        if current is None:
             return commands
         for place in turn.lost:
-            commands += self._carry_out(self.round.lose(place, now, successor=place in turn.taken), now)
+            successor = self.members.name_at(place) if place in turn.taken else None
+            commands += self._carry_out(current.lose(place, now, successor), now)
         for place in turn.taken:
             if place not in turn.lost:
-                self.round.expect(place)
+                current.expect(place, self.members.name_at(place))
         return commands
 
     def _link_ready(self, event: ev.LinkReady, now: float) -> list[ev.Command]:
         link = self.members.links.get(event.link)
-        if link is None or link.place is None or event.incarnation != link.incarnation:
+        if link is None or link.place is None or link.ready or event.incarnation != link.incarnation:
             return []
         link.ready = True
-        if self.phase == "running" and self.round is not None and self.round.outcome is None:
-            return self._send_round(link, now)
-        return []
+        return [] if self._open_round is None else self._send_round(link, now)
 
     def _link_down(self, event: ev.LinkDown, now: float) -> list[ev.Command]:
         return self._take_turn(self._roster.down(event.link, event.reason), now)
@@ -149,7 +155,7 @@ class Training:
             return []
         link.draining = True
         commands = self.chronicle.note("draining", f"worker {link.name} leaves after this round", link.place)
-        if self.round is None or self.round.outcome is not None or link.place is None or not link.ready:
+        if self._open_round is None or link.place is None or not link.ready:
             commands += self._take_turn(self._roster.let_go(link), now)
         return commands
 
@@ -172,13 +178,16 @@ class Training:
             detail = (
                 f"chunk {event.chunk} of round {event.stamp.round} is nothing that place {link.place} has"
             )
-            return self._violation(link, "foreign_chunk", detail)
+            return self._violation(link, "foreign_chunk", detail, now)
         if not (event.finite and math.isfinite(event.loss)):
-            what = f"worker {link.name}: the gradient of chunk {event.chunk} is not finite"
+            number = "loss" if event.finite else "gradient"
+            what = f"worker {link.name}: the {number} of chunk {event.chunk} is not finite"
             return self._end(f"{what} in round {event.stamp.round}: the run diverged", 3, evaluate=False)
         self.chronicle.paces.observe(link.place, event.seconds)
         if fate == "late":
-            self.chronicle.report_late(link.place, link.name, event, now)
+            after_seconds = self.chronicle.report_late(link.place, link.name, event, now)
+            load = self.round.works[link.place].load
+            self.finishing.observe_late(event.stamp.round, link.place, after_seconds, load)
             return []
         moves = self.round.chunk_finished(link.place, event.chunk, event.seconds, now)
         if moves is None:
@@ -196,20 +205,21 @@ class Training:
             return drop
         link.seen_at = now
         self.chronicle.ledger.bytes_received += event.n_bytes
-        if fate != "future" and event.stamp.round != self.round.number:
+        if fate == "late":
             self.chronicle.totals.stale_frames += 1
             return drop
         if fate == "future" or not self.round.owns(link.place, event.message):
             detail = f"message {event.message} of round {event.stamp.round} is not of place {link.place}"
-            return drop + self._violation(link, "foreign_message", detail)
+            return drop + self._violation(link, "foreign_message", detail, now)
         moves = self.round.message_arrived(link.place, event.message, event.payload, now)
         if moves is None:
             self.chronicle.totals.duplicate_frames += 1
             return drop
         return self._carry_out(moves, now)
 
-    def _violation(self, link: Link, kind: str, detail: str) -> list[ev.Command]:
-        return [ev.CloseLink(link.number, f"{kind}: {detail}", kind)]
+    def _violation(self, link: Link, kind: str, detail: str, now: float) -> list[ev.Command]:
+        close = ev.CloseLink(link.number, f"{kind}: {detail}", kind)
+        return [close, *self._take_turn(self._roster.down(link.number, detail), now)]
 
     def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
         assert self.round is not None
@@ -229,12 +239,12 @@ class Training:
         self.round = Round(number, self.code, rules, now, self._collect_times)
         self.chronicle.open_round(number, self.epoch, now, rules.deadline_seconds)
         self._settling = None
+        for place in live:
+            self.round.expect(place, self.members.name_at(place))
         commands: list[ev.Command] = []
         for link in list(self.members.seated()):
             if link.ready:
                 commands += self._send_round(link, now)
-            elif link.place is not None:
-                self.round.expect(link.place)
         return commands
 
     def _send_round(self, link: Link, now: float) -> list[ev.Command]:
@@ -259,9 +269,8 @@ class Training:
         assert self.round.outcome is not None
         outcome = self.round.outcome
         self._settling = judge(outcome, self.settings)
-        self.finishing.observe_round(self.round.works, self.round.started_at)
-        names = {work.place: self.members.name_at(work.place) for work in self.round.works}
-        self.chronicle.settle(self.round, names)
+        self.finishing.observe_round(self.round.number, self.round.works)
+        self.chronicle.settle(self.round)
         commands: list[ev.Command] = [
             ev.StopRound(link.number, self.stamp(link)) for link in self.members.seated() if link.ready
         ]
@@ -298,13 +307,9 @@ class Training:
         return commands + self._go_on(record, self._settling, now)
 
     def _go_on(self, record: RoundRecord, verdict: Verdict, now: float) -> list[ev.Command]:
-        if verdict.fails:
-            return self._end(f"round {record.round} failed: {verdict.reason}", 3)
-        if self._skips >= SKIPS_IN_A_ROW:
-            return self._end(f"{self._skips} rounds in a row had no step, the last one: {verdict.reason}", 3)
-        stop = reason_to_stop(record, self.settings)
-        if stop is not None:
-            return self._end(stop, 0)
+        ending = end_of_run(record, verdict, self._skips, self.settings) or self._stopping
+        if ending is not None:
+            return self._end(*ending)
         every = self.settings.evaluate_every
         if self.settings.learning and every > 0 and (record.round + 1) % every == 0:
             return [*self._start_round(now), ev.Evaluate(record.round)]
@@ -326,49 +331,38 @@ class Training:
         return [ev.Planned(self.code, self.epoch)]
 
     def _try_to_begin(self, now: float) -> list[ev.Command]:
-        if self.code is None:
-            return self._leave_lobby(now)
-        step = self._joining.begin(self.members, self.code, now)
-        if isinstance(step, GiveUp):
-            return self._end(step.reason, 3, evaluate=False)
-        if isinstance(step, KeepWaiting):
-            return []
-        self.phase = "running"
-        if not step.missing:
-            return self._start_round(now)
-        return self.chronicle.note("short", f"beginning without {step.missing} workers") + self._start_round(
-            now
-        )
-
-    def _leave_lobby(self, now: float) -> list[ev.Command]:
-        step = self._joining.leave_lobby(len(self.members.links), now)
-        if isinstance(step, GiveUp):
-            return self._end(step.reason, 3, evaluate=False)
-        if isinstance(step, KeepWaiting):
-            return []
         n_links = len(self.members.links)
-        commands = self._plan(n_links)
-        if self.code is not None:
-            commands += self._take_turn(self._roster.open(n_links), now)
-        return commands
+        if self.code is None:
+            step = self._joining.leave_lobby(n_links, now)
+        else:
+            step = self._joining.begin(self.members, self.code, now)
+        if isinstance(step, GiveUp):
+            return self._end(step.reason, 3, evaluate=False)
+        if isinstance(step, KeepWaiting):
+            return []
+        if self.code is None:
+            planned = self._plan(n_links)
+            return planned + ([] if self.code is None else self._take_turn(self._roster.open(n_links), now))
+        self.phase = "running"
+        short = f"beginning without {step.missing} workers"
+        notes = self.chronicle.note("short", short) if step.missing else []
+        return notes + self._start_round(now)
 
     def _look_around(self, now: float) -> list[ev.Command]:
         """What follows from time and state alone."""
         if self.phase == "joining":
             return self._try_to_begin(now)
-        if self.phase != "running" or self.round is None or self.round.outcome is not None:
+        if self._open_round is None:
             return []
-        limit = self.settings.max_seconds
-        if limit is not None and self.run_seconds(now) >= limit:
-            return self._end(f"max_seconds = {limit:g} have passed", 0)
-        return self._mind_stuck(now)
+        if self._stops_at is not None and now >= self._stops_at:
+            return self._end(f"max_seconds = {self.settings.max_seconds:g} have passed", 0)
+        return self._mind_stuck(self._open_round, now)
 
-    def _mind_stuck(self, now: float) -> list[ev.Command]:
-        assert self.round is not None
+    def _mind_stuck(self, current: Round, now: float) -> list[ev.Command]:
         stuck = ""
         if not any(True for _ in self.members.seated()):
             stuck = "no worker is left"
-        elif self.round.rules.waits and self.round.exhausted:
+        elif current.rules.waits and current.exhausted:
             stuck = "the linked workers have delivered all they can"
         answer = self._patience.look(stuck, now)
         if isinstance(answer, GiveUp):
@@ -376,19 +370,22 @@ class Training:
         return self.chronicle.note("stuck", answer) if answer else []
 
     def _tick(self, event: ev.Tick, now: float) -> list[ev.Command]:
-        if self.phase != "running" or self.round is None or self.round.outcome is not None:
-            return []
-        return self._carry_out(self.round.tick(now), now)
+        return [] if self._open_round is None else self._carry_out(self._open_round.tick(now), now)
 
     def _stop_requested(self, event: ev.StopRequested, now: float) -> list[ev.Command]:
+        if self.round is not None and self.round.outcome is not None:
+            self._stopping = (event.reason, event.exit_code)  # the step in hand is written down first
+            return []
         return self._end(event.reason, event.exit_code)
 
     def _end(self, reason: str, exit_code: int, evaluate: bool = True) -> list[ev.Command]:
+        kept = () if self._open_round is None else self._open_round.payloads()
+        dropped: list[ev.Command] = [ev.Discard(payload) for payload in kept]
         self.phase = "closing"
         self.ending = (reason, exit_code)
         if evaluate and self.settings.learning and self.code is not None:
-            return [ev.Evaluate(-1 if self.round is None else self.round.number)]
-        return self.chronicle.write_down() + self._finish()
+            return [*dropped, ev.Evaluate(-1 if self.round is None else self.round.number)]
+        return dropped + self.chronicle.write_down() + self._finish()
 
     def _finish(self) -> list[ev.Command]:
         assert self.ending is not None

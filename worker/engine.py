@@ -80,9 +80,7 @@ class Engine:
         failed: Callable[[BaseException], None],
     ) -> None:
         model = make_model(order.model)
-        self._computer = Computer(
-            model, order.n_parts, order.compute_dtype, order.wire_dtype, order.messages
-        )
+        self._computer = Computer(model, order.n_parts, order.compute_dtype, order.wire_dtype, order.messages)
         self._place = place
         self._chunks = tuple(each.chunk for each in order.data.ranges)
         self._delays = order.delays

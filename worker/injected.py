@@ -17,8 +17,8 @@ from typing import Protocol
 
 from common.delays import FREEZE, Delays, Walk
 
-_THAW = "import os, sys, time; time.sleep(float(sys.argv[1])); os.kill(int(sys.argv[2]), 18)".replace(
-    "18", str(int(signal.SIGCONT))
+_THAW = (
+    "import os, signal as s, sys, time; time.sleep(float(sys.argv[1])); os.kill(int(sys.argv[2]), s.SIGCONT)"
 )
 
 
@@ -55,7 +55,7 @@ class OwnProcess:
 
 @dataclass(frozen=True, slots=True)
 class RunClock:
-    """The run's time on this machine: ``run_seconds`` when this machine's monotonic clock said ``heard_at``."""
+    """The run's time on this machine: it was ``run_seconds`` when the monotonic clock said ``heard_at``."""
 
     run_seconds: float
     heard_at: float
@@ -101,5 +101,6 @@ def endure(walk: Walk, done_seconds: float, victim: Victim, closed: threading.Ev
             return False
     if walk.dies:
         victim.die()
+        closed.set()
         return False
     return True

@@ -39,6 +39,15 @@ def text(field: str, value: str, least: int = 0) -> str:
     return value
 
 
+def printable(value: str) -> str:
+    """``value`` as ``text`` lets it pass: cut, and with blanks for what cannot be printed.
+
+    >>> printable("two\\nlines")
+    'two lines'
+    """
+    return "".join(each if each.isprintable() else " " for each in value[:MAX_TEXT])
+
+
 def seconds(field: str, value: float) -> float:
     """``value`` when it is finite and not negative."""
     require(math.isfinite(value) and value >= 0.0, "bad_value", f"{field} is {value}")

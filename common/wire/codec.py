@@ -94,7 +94,7 @@ def encode_request(frame: Request) -> bytes:
         case Drain():
             packed = pb.SessionRequest(drain=pb.Drain())
         case Goodbye():
-            packed = pb.SessionRequest(goodbye=pb.Goodbye(reason=frame.reason, retry=frame.retry))
+            packed = pb.SessionRequest(goodbye=_pack_goodbye(frame))
     return packed.SerializeToString()
 
 
@@ -183,7 +183,7 @@ def encode_response(frame: Response) -> bytes:
         case Drain():
             packed = pb.SessionResponse(drain=pb.Drain())
         case Goodbye():
-            packed = pb.SessionResponse(goodbye=pb.Goodbye(reason=frame.reason, retry=frame.retry))
+            packed = pb.SessionResponse(goodbye=_pack_goodbye(frame))
     return packed.SerializeToString()
 
 
@@ -333,6 +333,10 @@ def _rows_header(packed: pb.RowsHeader) -> RowsHeader:
 _FETCH_RESPONSES: dict[str, Callable[[Any], FetchResponse]] = {"header": _rows_header, "data": _rows_data}
 
 # ---- shared ---------------------------------------------------------------------------------------------
+
+
+def _pack_goodbye(frame: Goodbye) -> pb.Goodbye:
+    return pb.Goodbye(reason=checks.printable(frame.reason), retry=frame.retry)
 
 
 def _pack_stamp(stamp: Stamp) -> pb.Stamp:

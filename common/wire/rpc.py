@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
+from common.errors import InvalidSpec
 from common.wire import control
 from common.wire.control import RunStatus, WorkerStatus
 from common.wire.frames import MAX_MESSAGE_BYTES
@@ -37,7 +38,7 @@ _COMMON: Options = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 ]
 
-# ---- options and credentials ----------------------------------------------------------------------------
+# ---- options, addresses and credentials -------------------------------------------------------------------
 
 
 def server_options() -> Options:
@@ -58,9 +59,31 @@ def client_options() -> Options:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 1_000),
+        # Workers dial the master themselves, whatever proxies the environment names for HTTP.
+        ("grpc.enable_http_proxy", 0),
         # Every worker has a connection of its own, also when many live in one process.
         ("grpc.use_local_subchannel_pool", 1),
     ]
+
+
+def parse_address(field: str, text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``; brackets around a host with colons are taken off.
+
+    Raises:
+        InvalidSpec: it has no host, or no port from 0 to 65535.
+
+    >>> parse_address("--master", "127.0.0.1:50051"), parse_address("--master", "[::1]:80")
+    (('127.0.0.1', 50051), ('::1', 80))
+    """
+    host, colon, port = text.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed:
+        host = host[1:-1]
+    simple = bracketed or not set(":/ []") & set(host)
+    numeric = port.isascii() and port.isdigit() and len(port) <= 5
+    if not (colon and host and simple and numeric and int(port) <= 65535):
+        raise InvalidSpec(field, "must be HOST:PORT, such as 127.0.0.1:50051", text)
+    return host, int(port)
 
 
 def bearer(token: str | None) -> Metadata:

@@ -23,7 +23,7 @@ from master.training import Training
 
 @dataclass(frozen=True)
 class Network:
-    """What links cost.
+    """What links cost, and how long the master calculates.
 
     Attributes:
         latency_seconds: one way, for every frame.
@@ -31,6 +31,7 @@ class Network:
         detect_seconds: after so long a silent link is declared dead.
         ready_seconds: from the welcome until the rows of a place are loaded.
         compute_seconds: what a chunk takes besides the injected delay.
+        arithmetic_seconds: what each of the master's sums takes: solving, combining, stepping, scoring.
     """
 
     latency_seconds: float = 0.0005
@@ -38,25 +39,36 @@ class Network:
     detect_seconds: float = 2.0
     ready_seconds: float = 0.01
     compute_seconds: float = 0.0
+    arithmetic_seconds: float = 0.0
 
 
 class Learning(Protocol):
-    """Real numbers for learning mode: one value for the whole run."""
+    """Real numbers for learning mode: one value for the whole run. Workers go by the numbers of links."""
 
     @property
     def arithmetic(self) -> Arithmetic:
         """The master's numbers."""
 
-    def gradient(self, place: int, point: bytes, chunk: int) -> tuple[float, int, bool]:
+    def start(self, worker: int, point: bytes) -> None:
+        """A worker takes up a round with these parameters and forgets the one before."""
+
+    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
         """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
 
-    def message(self, place: int, terms: tuple[Term, ...]) -> bytes:
+    def message(self, worker: int, terms: tuple[Term, ...]) -> bytes:
         """Combine finished chunks of a worker."""
 
 
 @dataclass
 class SimulatedWorker:
-    """One worker process as the simulator sees it."""
+    """One worker process as the simulator sees it.
+
+    Attributes:
+        mute_until: it answers no request before.
+        stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
+        stopped: the newest round that was stopped.
+        hand: the chunk it computes.
+    """
 
     link: int
     name: str
@@ -68,12 +80,12 @@ class SimulatedWorker:
     served: int = 0
     stamp: ev.Stamp | None = None
     waiting: ev.Stamp | None = None
-    stopped: int = -1
-    busy: bool = False
-    queue: list[int] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
-    point: bytes = b""
+    waiting_queue: list[int] = field(default_factory=list)
     waiting_point: bytes = b""
+    stopped: int = -1
+    hand: int | None = None
+    queue: list[int] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
 
 
 class Simulator:
@@ -112,6 +124,7 @@ class Simulator:
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._serial = 0
         self._payloads = 0
+        self._idle_at = 0.0
         self._code: GradientCode | None = None
         self._wake_at: float | None = None
         self._carry_out(self.training.begin())
@@ -154,7 +167,9 @@ class Simulator:
         for command in commands:
             self.watch(command)
             if isinstance(command, ev.Solve | ev.Combine | ev.Step | ev.Evaluate):
-                self.at(self.now, partial(self.feed, self._sum(command)))
+                # One sum at a time, in order, as in the master's one thread for them.
+                self._idle_at = max(self.now, self._idle_at) + self._network.arithmetic_seconds
+                self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
                 self.records.append(command.record)
             elif isinstance(command, ev.Note):
@@ -252,42 +267,45 @@ class Simulator:
                 loaded_at = self.now + self._network.ready_seconds
                 self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
         elif isinstance(command, ev.StartRound):
+            assert self._code is not None
+            assert worker.place is not None
             worker.waiting, worker.waiting_point = command.stamp, point
+            worker.waiting_queue = list(self._code.assignment.orders[worker.place])
             self._deliver(worker, ev.ParametersWritten(worker.link, command.stamp.round), tampered=False)
             self._next(worker)
         elif isinstance(command, ev.StopRound):
             worker.stopped = max(worker.stopped, command.stamp.round)
         elif isinstance(command, ev.NextChunk):
-            if command.stamp == worker.stamp:
-                worker.queue = [chunk for chunk in command.chunks if chunk not in worker.done]
+            if command.stamp == worker.waiting:
+                worker.waiting_queue = list(command.chunks)
+            elif command.stamp == worker.stamp:
+                had = {*worker.done, worker.hand}
+                worker.queue = [chunk for chunk in command.chunks if chunk not in had]
         elif isinstance(command, ev.Collect):
             self._answer(worker, command)
         elif isinstance(command, ev.CloseLink):
-            worker.alive = False
+            self.cut(worker, "the connection ended")
 
     def _answer(self, worker: SimulatedWorker, command: ev.Collect) -> None:
         if worker.mute_until > self.now:
             self.at(worker.mute_until, lambda: self._receive(command, b""))
-        elif command.stamp == worker.stamp and all(term.chunk in worker.done for term in command.terms):
+        elif command.stamp == worker.stamp and command.stamp.round > worker.stopped:
+            assert worker.done.issuperset(term.chunk for term in command.terms), "asked before it is finished"
             self._send_message(worker, command.request, command.terms)
 
     def _next(self, worker: SimulatedWorker) -> None:
         """Between two chunks: take up the newest round, or the next chunk."""
-        if worker.busy or not worker.alive:
+        if worker.hand is not None or not worker.alive:
             return
         if worker.waiting is not None:
-            assert self._code is not None
-            assert worker.place is not None
             worker.stamp, worker.waiting = worker.waiting, None
-            worker.point = worker.waiting_point
-            worker.queue = list(self._code.assignment.orders[worker.place])
-            worker.done = []
-        if worker.stamp is None or worker.place is None or not worker.queue:
+            worker.queue, worker.done = worker.waiting_queue, set()
+            if self._learning is not None:
+                self._learning.start(worker.link, worker.waiting_point)
+        if worker.stamp is None or not worker.queue or worker.stamp.round <= worker.stopped:
             return
-        if worker.stamp.round <= worker.stopped:
-            return
-        worker.busy = True
-        self._compute(worker, worker.queue.pop(0))
+        worker.hand = worker.queue.pop(0)
+        self._compute(worker, worker.hand)
 
     def _compute(self, worker: SimulatedWorker, chunk: int) -> None:
         stamp, place = worker.stamp, worker.place
@@ -312,22 +330,25 @@ class Simulator:
         """The process stands still; a link that is silent for too long is declared dead."""
         worker.frozen_until = until
         if until - self.now > self._network.detect_seconds:
-            self.at(self.now + self._network.detect_seconds, lambda: self.cut(worker, "no answer to a ping"))
-            self.at(until, lambda: self._wake_up(worker))
+            self.at(self.now + self._network.detect_seconds, partial(self._miss, worker, until))
 
-    def _wake_up(self, worker: SimulatedWorker) -> None:
+    def _miss(self, worker: SimulatedWorker, until: float) -> None:
+        if worker.alive:
+            self.cut(worker, "no answer to a ping")
+            self.at(until, partial(self._dial_again, worker))
+
+    def _dial_again(self, worker: SimulatedWorker) -> None:
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 
     def _finish(self, worker: SimulatedWorker, stamp: ev.Stamp, chunk: int, seconds: float) -> None:
-        worker.busy = False
+        worker.hand = None
         if not worker.alive:
             return
         loss, rows, finite = 0.0, 1, True
         if self._learning is not None:
-            assert worker.place is not None
-            loss, rows, finite = self._learning.gradient(worker.place, worker.point, chunk)
-        worker.done.append(chunk)
+            loss, rows, finite = self._learning.gradient(worker.link, chunk)
+        worker.done.add(chunk)
         self._deliver(worker, ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite))
         if stamp.round > worker.stopped and worker.waiting is None:
             for number, message in self._due(worker, chunk):
@@ -341,7 +362,7 @@ class Simulator:
         for number in self._code.messages_of[worker.place] if not self._code.on_request else ():
             message = self._code.messages[number]
             chunks = {term.chunk for term in message.terms}
-            if chunk in chunks and chunks <= set(worker.done):
+            if chunk in chunks and chunks <= worker.done:
                 yield number, message
 
     def _send_message(self, worker: SimulatedWorker, number: int, terms: tuple[Term, ...]) -> None:
@@ -350,6 +371,5 @@ class Simulator:
         n_bytes = -(-self._settings.n_parameters // self._code.n_parts) * self._settings.item_bytes
         data = None
         if self._learning is not None:
-            assert worker.place is not None
-            data = self._learning.message(worker.place, terms)
+            data = self._learning.message(worker.link, terms)
         self._deliver(worker, ev.MessageArrived(worker.link, worker.stamp, number, 0, n_bytes), data)

@@ -268,7 +268,6 @@ def message_frame(**changes):
         ("bad_value", f.ChunkFinished(STAMP, 1, 1.0, float("inf"), 1, True)),
         ("bad_value", f.Hello("", "1")),
         ("bad_value", f.Hello("x" * 2000, "1")),
-        ("bad_value", f.Goodbye("two\nlines")),
     ],
 )
 def test_requests_that_break_a_rule_are_refused(kind, frame):
@@ -336,6 +335,13 @@ def test_a_frame_that_is_not_known_is_refused():
         assert refused(decode, later) == "unknown_frame"
         assert refused(decode, b"") == "unknown_frame"
         assert refused(decode, b"\x0a\xff") == "unreadable"
+
+
+def test_a_text_that_would_garble_a_log_is_refused_and_a_reason_is_made_printable():
+    packed = pb.SessionRequest(goodbye=pb.Goodbye(reason="two\nlines"))
+    assert refused(codec.decode_request, packed.SerializeToString()) == "bad_value"
+    raw = codec.encode_request(f.Goodbye("two\nlines" + 2000 * "x"))
+    assert codec.decode_request(raw).reason == "two lines" + 1015 * "x"
 
 
 def test_an_unknown_dtype_is_refused():

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from common.errors import ProtocolError
+from common.errors import InvalidSpec, ProtocolError
 from common.wire import rpc
 from common.wire.control import (
     RunStatus,
@@ -105,3 +105,26 @@ def test_both_ends_notice_a_dead_peer_within_four_seconds():
     for options in (dict(rpc.server_options()), dict(rpc.client_options())):
         assert options["grpc.keepalive_time_ms"] + options["grpc.http2.ping_timeout_ms"] <= 4_000
     assert dict(rpc.server_options())["grpc.http2.min_recv_ping_interval_without_data_ms"] < 1_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "host",
+        ":80",
+        "host:",
+        "host:x",
+        "host:65536",
+        "host:-1",
+        "a b:1",
+        "::1:80",
+        "http://h:1",
+        "h:\u0663",
+        "[]:1",
+    ],
+)
+def test_what_is_no_address_is_told_in_one_line(text):
+    with pytest.raises(InvalidSpec, match="--master: must be HOST:PORT") as caught:
+        rpc.parse_address("--master", text)
+    assert "\n" not in str(caught.value)

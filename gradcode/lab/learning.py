@@ -1,0 +1,117 @@
+"""Learning mode of the simulator: the worker's real code computes, the master's real arithmetic learns.
+
+Only the network and the clock are simulated, so parameters, losses and outcomes are those of a real run with
+the same order of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from common.codes.base import Term
+from common.datasets.base import Dataset, chunk_range
+from common.errors import InvalidSpec
+from common.experiment import Experiment, check_experiment
+from common.models.base import Model
+from common.wire.frames import Terms
+from gradcode.lab.simulator import Network, Simulator
+from master import events as ev
+from master.arithmetic import Arithmetic
+from master.build import build_arithmetic, build_dataset, build_model, build_settings
+from worker.compute import Computer
+
+
+class LocalLearning:
+    """All workers of a simulated run, computing with the code that real ones compute with.
+
+    Args:
+        arithmetic: the master's numbers.
+        model: what is trained. dataset: its training rows; a chunk is a range of them.
+        compute_dtype, wire_dtype: ``float64`` or ``float32``.
+    """
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        model: Model,
+        dataset: Dataset,
+        compute_dtype: str = "float64",
+        wire_dtype: str = "float32",
+    ) -> None:
+        self._arithmetic = arithmetic
+        self._model = model
+        self._dataset = dataset
+        self._compute_dtype = compute_dtype
+        self._wire_dtype = wire_dtype
+        self._computers: dict[int, Computer] = {}
+        self._points: dict[int, NDArray[Any]] = {}
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The master's numbers."""
+        return self._arithmetic
+
+    def start(self, worker: int, point: bytes) -> None:
+        """Take up a round with the parameters ``point``, as they came over the wire."""
+        computer = self._computers.get(worker)
+        if computer is None:
+            assert self._arithmetic.code is not None, "no round starts before there is a plan"
+            n_parts = self._arithmetic.code.n_parts
+            computer = Computer(self._model, n_parts, self._compute_dtype, self._wire_dtype)
+            self._computers[worker] = computer
+        computer.clear()
+        self._points[worker] = computer.parameters(point)
+
+    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
+        """Compute the gradient of ``chunk``; returns loss, rows, whether both are finite."""
+        assert self._arithmetic.code is not None
+        first, end = chunk_range(chunk, self._arithmetic.code.n_chunks, self._dataset.n_rows)
+        X, y = self._dataset.X_train[first:end], self._dataset.y_train[first:end]
+        result = self._computers[worker].compute(chunk, self._points[worker], X, y)
+        return result.loss, result.rows, result.finite
+
+    def message(self, worker: int, terms: tuple[Term, ...]) -> bytes:
+        """The message made of ``terms``, in the wire dtype."""
+        return bytes(self._computers[worker].combine(Terms.of(terms)))
+
+
+def simulate(
+    experiment: Experiment,
+    *,
+    learning: bool = True,
+    network: Network | None = None,
+    dataset: Dataset | None = None,
+    n_workers: int | None = None,
+    tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
+) -> Simulator:
+    """The experiment's run on a simulated network, ready for ``play``.
+
+    Args:
+        experiment: what to run; its delays are obeyed.
+        learning: compute real gradients; False draws durations only, and reads no more than the number of
+            rows from the data.
+        network: what links cost. dataset: already read, or None.
+        n_workers: how many workers come; None for as many as there are places. Needed where ``workers``
+            is ``joined``.
+        tamper: see ``Simulator``.
+
+    Raises:
+        InvalidSpec, InvalidData: the experiment or its data cannot be used.
+    """
+    n_coming = n_workers if experiment.workers == "joined" else n_workers or experiment.workers
+    if n_coming is None:
+        raise InvalidSpec("n_workers", "must be given where workers = 'joined'", None)
+    check_experiment(experiment, n_coming)
+    data = build_dataset(experiment) if dataset is None else dataset
+    model = build_model(experiment, data)
+    settings = replace(build_settings(experiment, data, model.n_parameters), learning=learning)
+    local = None
+    if learning:
+        arithmetic = build_arithmetic(experiment, data, model)
+        local = LocalLearning(arithmetic, model, data, experiment.compute_dtype, experiment.wire_dtype)
+    delays = experiment.delays.to_delays()
+    return Simulator(settings, delays, n_coming, network, local, tamper)

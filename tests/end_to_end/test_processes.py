@@ -1,0 +1,143 @@
+"""Workers that are killed, frozen, late or leaving: the run goes on, and history says what happened."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+
+import pytest
+
+CODE = "code=partial_stragglers(n, 3, 2)"
+LONG = (
+    "data.source=synthetic(rows=120, features=4)",
+    "rounds=100000",
+    "evaluate_every=0",
+    "delays.distribution=constant",
+    "delays.seconds=0.01",
+)
+
+
+def events(cluster):
+    return [(record.round, text) for record in cluster.history() for text in record.events]
+
+
+def said(cluster, text):
+    return [number for number, each in events(cluster) if text in each]
+
+
+def stop(cluster):
+    """End the run in order; nothing may have failed."""
+    cluster.master.send_signal(signal.SIGTERM)
+    assert cluster.wait() == 130, cluster.log("master")
+    assert cluster.summary()["exit_code"] == 130
+    assert {record.outcome for record in cluster.history()} == {"exact"}
+
+
+def test_a_worker_killed_in_mid_round_and_its_restart(cluster):
+    cluster.start(4, CODE, *LONG)
+    cluster.until_round(5)
+    cluster.signal("w1", signal.SIGKILL)
+    cluster.until(lambda: said(cluster, "worker w1: "), "the loss to be noticed", 5)
+    lost_at = cluster.status().round
+    cluster.until_round(lost_at + 5)
+    cluster.start_worker("w1")
+    cluster.until(lambda: len(said(cluster, "worker w1 took place")) == 2, "the return", 10)
+    cluster.until(lambda: all(each.state != "lost" for each in cluster.places()), "a full house", 5)
+    stop(cluster)
+    history = cluster.history()
+    assert any(1 in record.lost for record in history)
+    assert 1 in history[-1].contributors or any(1 in record.contributors for record in history[lost_at + 5 :])
+
+
+def test_a_frozen_worker_is_noticed_within_4_seconds_and_returns(cluster):
+    cluster.start(4, CODE, *LONG)
+    cluster.until_round(5)
+    cluster.signal("w2", signal.SIGSTOP)
+    frozen = time.monotonic()
+    cluster.until(lambda: said(cluster, "worker w2: "), "the frozen link to be noticed", 10)
+    assert time.monotonic() - frozen < 4.0
+    cluster.signal("w2", signal.SIGCONT)
+    cluster.until(lambda: len(said(cluster, "worker w2 took place")) == 2, "the return", 10)
+    stop(cluster)
+
+
+def test_a_late_worker_joins_the_running_rounds(cluster):
+    cluster.start_master("workers=4", CODE, *LONG, "membership.join_timeout_seconds=3")
+    for number in range(3):
+        cluster.start_worker(f"w{number}")
+    cluster.until_round(3)
+    cluster.start_worker("late")
+    cluster.until(lambda: said(cluster, "worker late took place 3"), "the late worker", 10)
+    cluster.until(lambda: cluster.history()[-1].lost == (), "a round with everybody", 10)
+    stop(cluster)
+    assert said(cluster, "beginning without 1 workers") == [0]
+
+
+def test_a_worker_that_is_told_to_leave_drains(cluster):
+    cluster.start(4, CODE, *LONG)
+    cluster.until_round(5)
+    cluster.signal("w3", signal.SIGTERM)
+    assert cluster.workers["w3"].wait(8) == 0
+    cluster.until(lambda: said(cluster, "worker w3: it has drained"), "the drain in history", 5)
+    before = cluster.status().round
+    cluster.until_round(before + 5)
+    stop(cluster)
+
+
+def test_a_spare_takes_the_place_of_a_lost_worker(cluster):
+    cluster.start(4, CODE, *LONG)
+    cluster.start_worker("spare")
+    cluster.until(lambda: cluster.status().n_spares == 1 and cluster.status().round > 3, "the spare", 10)
+    place = next(each.place for each in cluster.places() if each.worker_name == "w0")
+    cluster.signal("w0", signal.SIGKILL)
+    cluster.until(lambda: said(cluster, f"worker spare took place {place}"), "the spare to sit down", 10)
+    stop(cluster)
+
+
+def test_when_nobody_is_left_the_run_waits_says_so_and_ends_whole(cluster):
+    cluster.start(2, "code=fractional_repetition(n, 1)", *LONG, "membership.lost_seconds=1.5")
+    cluster.until_round(3)
+    for name in cluster.workers:
+        cluster.signal(name, signal.SIGKILL)
+    killed = time.monotonic()
+    assert cluster.wait(20) == 3
+    assert time.monotonic() - killed > 1.5
+    assert "no worker is left: waiting up to 1.5 s" in cluster.log("master")
+    assert cluster.summary()["reason"].startswith("no worker is left")
+    assert (cluster.folder / "parameters.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("policy", "exit_code", "outcome", "reason"),
+    [
+        ("approximate", 0, "approximate", "all 20 rounds are done"),
+        ("skip", 3, "failed", "10 rounds in a row had no step"),
+        ("fail", 3, "failed", "on_shortfall = fail"),
+        ("wait", 3, "exact", "nobody came back in 1 s"),
+    ],
+)
+def test_on_shortfall_when_too_many_workers_are_gone(cluster, policy, exit_code, outcome, reason):
+    cluster.start(
+        3, "code=uncoded(n)", *LONG, "rounds=20", f"on_shortfall={policy}", "membership.lost_seconds=1",
+        "delays.seconds=0.05", "deadline.rule=fixed", "deadline.seconds=0.4",
+    )  # fmt: skip
+    cluster.until_round(3)
+    cluster.signal("w0", signal.SIGKILL)
+    assert cluster.wait(30) == exit_code, cluster.log("master")
+    assert reason in cluster.summary()["reason"]
+    assert cluster.history()[-1].outcome == outcome
+
+
+def test_workers_may_start_before_the_master(cluster):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for name in ("w0", "w1"):
+        cluster.start_worker(name, f"127.0.0.1:{port}")
+    time.sleep(1.0)
+    cluster.start_master("workers=2", "code=uncoded(n)", *LONG, "rounds=3", listen=f"127.0.0.1:{port}")
+    assert cluster.wait(30) == 0
+    for name, worker in cluster.workers.items():
+        assert worker.wait(10) == 0
+        assert "UNAVAILABLE" in cluster.log(name) or "127.0.0.1" in cluster.log(name)

@@ -1,0 +1,378 @@
+"""One link to the master: the worker's side of the conversation, from Hello to Goodbye.
+
+The rules of the conversation are at the head of protos/gradcode/v1/training.proto.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from common.errors import InvalidSpec, ProtocolError
+from common.wire import codec
+from common.wire import frames as wire
+from common.wire.rpc import Metadata, session_method
+from worker import memory
+from worker.compute import needed_bytes
+from worker.injected import Fate, OwnProcess, Victim
+from worker.metrics import WorkerMetrics
+from worker.outbox import Outbox, Pending
+from worker.rows import RowCache, fetch
+from worker.seat import Seat
+
+log = logging.getLogger("gradcode.worker")
+
+DRAIN_SECONDS = 5.0
+"""How long a worker that was asked to leave goes on with its round."""
+GOODBYE_SECONDS = 1.0
+"""How long the last frame may take to reach the master."""
+DIED = 128 + 9
+"""Exit code of a worker that an injected death ended: what a shell shows for SIGKILL."""
+
+_FINAL = {
+    grpc.StatusCode.UNAUTHENTICATED: "the master refuses the token",
+    grpc.StatusCode.PERMISSION_DENIED: "the master refuses the token",
+    grpc.StatusCode.FAILED_PRECONDITION: "the master refuses this worker",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a link ended: the reason, whether to dial again, and otherwise the exit code."""
+
+    reason: str
+    again: bool = True
+    exit_code: int = 0
+
+
+@dataclass
+class Memory:
+    """What a worker keeps from one link to the next.
+
+    Attributes:
+        name: the worker's. package_version: of this installation. metadata: of every call.
+        own_process: whether injected freezes and deaths may befall the whole process.
+        state: what the worker does, in a word. n_links: how many links brought a Welcome.
+    """
+
+    name: str
+    package_version: str
+    metadata: Metadata
+    metrics: WorkerMetrics
+    own_process: bool
+    cache: RowCache = field(default_factory=RowCache)
+    fate: Fate = field(default_factory=Fate)
+    state: str = "dialing"
+    n_links: int = 0
+
+
+class Session:
+    """Talks over one link.
+
+    Args:
+        channel: connected to the master.
+        kept: what this worker keeps from link to link.
+        leaving: set when the worker was asked to leave.
+
+    Attributes:
+        welcomed: whether a Welcome came.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, kept: Memory, leaving: asyncio.Event) -> None:
+        self.welcomed = False
+        self._channel = channel
+        self._kept = kept
+        self._metrics = kept.metrics
+        self._leaving = leaving
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Ended] = self._loop.create_future()
+        self._farewell: Ended | None = None
+        self._draining = False
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._outbox = Outbox(self._build)
+        self._loading: asyncio.Task[None] | None = None
+        self._seat: Seat | None = None
+        # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
+        self._call: Any = session_method(channel)(metadata=kept.metadata)
+        self._hears: dict[type, Callable[[Any], None]] = {
+            wire.Welcome: self._hear_welcome,
+            wire.Drain: lambda _: self._drain("the master asked it to leave"),
+            wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
+            wire.StopRound: self._hear_stop,
+            wire.StartRound: self._hear_start,
+            wire.ParametersFrame: self._for_seat(Seat.take_parameters),
+            wire.NextChunk: self._for_seat(Seat.next_chunk),
+            wire.Collect: self._for_seat(Seat.collect),
+        }
+
+    async def talk(self) -> Ended:
+        """Say Hello and go on until the link ends; returns how it did.
+
+        Raises:
+            Exception: whatever the compute thread could not cope with.
+        """
+        self._outbox.put(wire.Hello(self._kept.name, self._kept.package_version))
+        tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._watch_leaving())]
+        try:
+            return await self._ended
+        finally:
+            self._leave_seat()
+            self._call.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._metrics.linked.set(0)
+
+    @property
+    def queue_length(self) -> int:
+        """Chunks that wait."""
+        return 0 if self._seat is None else self._seat.queue_length
+
+    @property
+    def in_round(self) -> bool:
+        """Whether a round was started and not stopped."""
+        return self._seat is not None and self._seat.in_round
+
+    # ---- reading, writing, ending -----------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        try:
+            while (raw := await self._call.read()) is not grpc.aio.EOF:
+                await self._awake.wait()
+                self._metrics.receive_bytes.inc(len(raw))
+                if self._farewell is None:
+                    self._hear(raw)
+            self._end(self._closed(await self._call.code(), await self._call.details()))
+        except grpc.aio.AioRpcError as error:
+            self._end(self._closed(error.code(), error.details()))
+        except Exception as error:
+            self._fail(error)
+
+    def _hear(self, raw: bytes) -> None:
+        try:
+            frame = codec.decode_response(raw)
+            self._hears[type(frame)](frame)
+        except ProtocolError as error:
+            self._protest(error)
+
+    async def _write(self) -> None:
+        try:
+            while (raw := await self._next()) is not None:
+                await self._awake.wait()
+                await self._call.write(raw)
+                self._metrics.send_bytes.inc(len(raw))
+            await self._call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the reader hears of it too, and of the reason
+        except Exception as error:
+            self._fail(error)
+
+    async def _next(self) -> bytes | None:
+        try:
+            return await self._outbox.next()
+        except ProtocolError as error:
+            self._protest(error)
+            return await self._outbox.next()
+
+    async def _build(self, pending: Pending) -> memoryview:
+        assert self._seat is not None
+        return await self._seat.build(pending)
+
+    def _closed(self, code: grpc.StatusCode, details: str | None) -> Ended:
+        """What the status of a call that is over means."""
+        text = brief(details or "")
+        if code in _FINAL:
+            return Ended(f"{_FINAL[code]}: {text}" if text else _FINAL[code], again=False, exit_code=2)
+        if code == grpc.StatusCode.OK:
+            return Ended("the master closed the link")
+        if code == grpc.StatusCode.UNIMPLEMENTED:
+            return Ended("what answers there is no gradcode master")
+        if not self.welcomed and code == grpc.StatusCode.UNAVAILABLE:
+            return Ended(f"no master answers ({text})")
+        return Ended(f"the link is lost ({code.name.lower().replace('_', ' ')}: {text})")
+
+    def _end(self, ended: Ended) -> None:
+        if not self._ended.done():
+            self._ended.set_result(self._farewell or ended)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _leave(self, goodbye: wire.Goodbye, farewell: Ended) -> None:
+        """Say goodbye; the link ends when the master has heard it, or a little later."""
+        if self._farewell is None:
+            self._farewell = farewell
+            self._leave_seat()
+            self._outbox.close(goodbye)
+            self._loop.call_later(GOODBYE_SECONDS, self._end, farewell)
+
+    def _protest(self, error: ProtocolError) -> None:
+        """The master broke the protocol: leave, and try again with a new link."""
+        self._metrics.protocol_errors.inc()
+        reason = f"the master broke the protocol: {error}"
+        self._leave(wire.Goodbye(reason, retry=True), Ended(reason))
+
+    def _refuse(self, reason: str) -> None:
+        """The work cannot be done here: leave for good."""
+        self._leave(wire.Goodbye(reason), Ended(reason, again=False, exit_code=2))
+
+    def _leave_seat(self) -> None:
+        if self._loading is not None:
+            self._loading.cancel()
+            self._loading = None
+        if self._seat is not None:
+            self._seat.close()
+            self._seat = None
+
+    # ---- leaving in peace -------------------------------------------------------------------------------
+
+    async def _watch_leaving(self) -> None:
+        await self._leaving.wait()
+        self._drain("it was asked to leave")
+
+    def _drain(self, reason: str) -> None:
+        """Finish the round in hand, then leave."""
+        if self._draining:
+            return
+        self._draining = True
+        self._kept.state = "draining"
+        if self._seat is not None and self._seat.in_round:
+            self._outbox.put(wire.Drain())
+            self._loop.call_later(DRAIN_SECONDS, self._drained, reason)
+        else:
+            self._drained(reason)
+
+    def _drained(self, reason: str = "the round it drained is over") -> None:
+        self._leave(wire.Goodbye(reason), Ended(reason, again=False))
+
+    # ---- frames -----------------------------------------------------------------------------------------
+
+    def _hear_welcome(self, frame: wire.Welcome) -> None:
+        if frame.protocol_major != wire.PROTOCOL_MAJOR:
+            theirs, ours = frame.protocol_major, wire.PROTOCOL_MAJOR
+            self._refuse(f"the master speaks protocol {theirs}, this worker speaks {ours}")
+            return
+        self._leave_seat()
+        if not self.welcomed:
+            self.welcomed = True
+            self._metrics.linked.set(1)
+            self._metrics.reconnects.inc(1 if self._kept.n_links else 0)
+            self._kept.n_links += 1
+        if frame.order is None:
+            self._kept.state = "spare"
+            log.info("linked to run %s (%s) as a spare", frame.run, frame.run_name)
+        else:
+            self._kept.state = "loading"
+            log.info("linked to run %s (%s) on place %s", frame.run, frame.run_name, frame.place)
+            self._loading = self._loop.create_task(self._load(frame, frame.order))
+
+    async def _load(self, welcome: wire.Welcome, order: wire.WorkOrder) -> None:
+        """Get the rows of a place, and be ready."""
+        try:
+            cache, dtype = self._kept.cache, order.compute_dtype
+            missing = cache.missing(order.data, dtype)
+            _require_memory(welcome, order, missing)
+            for each in missing:
+                rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
+                self._metrics.fetched_ranges.inc()
+                cache.put(order.data, each, dtype, rows)
+            rows_of = cache.rows_of(order.data, dtype)
+            victim: Victim = OwnProcess() if self._kept.own_process else _Silence(self)
+            self._seat = Seat(
+                welcome, rows_of, self._outbox, self._metrics, self._kept.fate, victim, self._fail
+            )
+        except ProtocolError as error:
+            self._protest(error)
+        except InvalidSpec as error:
+            self._refuse(str(error))
+        except grpc.aio.AioRpcError as error:
+            reason = f"the rows did not come: {error.details()}"
+            self._leave(wire.Goodbye(reason, retry=True), Ended(reason))
+        except Exception as error:
+            self._fail(error)
+        else:
+            if not self._draining:
+                self._kept.state = "ready"
+            self._outbox.put(wire.Ready(welcome.incarnation, order.epoch))
+
+    def _for_seat(self, obey: Callable[[Seat, Any], None]) -> Callable[[Any], None]:
+        """Hand a frame of a round to the seat; without one it is stale."""
+
+        def hear(frame: Any) -> None:
+            if self._seat is None:
+                self._metrics.stale_frames.inc()
+            else:
+                obey(self._seat, frame)
+
+        return hear
+
+    def _hear_start(self, frame: wire.StartRound) -> None:
+        # A newer round replaces the one that was to be the last.
+        if self._draining:
+            self._drained()
+        else:
+            self._for_seat(Seat.start)(frame)
+
+    def _hear_stop(self, frame: wire.StopRound) -> None:
+        self._for_seat(Seat.stop)(frame)
+        if self._draining and self._seat is not None and not self._seat.in_round:
+            self._drained()
+
+    # ---- injected interruptions of a worker that shares its process --------------------------------------
+
+    def fall_silent(self) -> None:
+        """Neither read nor write."""
+        self._awake.clear()
+
+    def wake_up(self) -> None:
+        """Read and write again."""
+        self._awake.set()
+
+    def die(self) -> None:
+        """End without a word."""
+        self._farewell = None
+        self._end(Ended("an injected death", again=False, exit_code=DIED))
+
+
+class _Silence:
+    """Freezes and kills a session that shares its process with others; see ``worker.injected``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+
+    def freeze(self, seconds: float, closed: threading.Event) -> None:
+        self._loop.call_soon_threadsafe(self._session.fall_silent)
+        closed.wait(seconds)
+        self._loop.call_soon_threadsafe(self._session.wake_up)
+
+    def die(self) -> None:
+        self._loop.call_soon_threadsafe(self._session.die)
+
+
+def _require_memory(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:
+    """Raise InvalidSpec unless rows and finished gradients of the place have room here."""
+    load = len(order.data.ranges)
+    gradients = max(order.memory_bytes, needed_bytes(load, order.n_parameters, order.compute_dtype))
+    n_rows = 0 if order.data.sparse else sum(each.end - each.begin for each in missing)
+    rows = n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
+    memory.require(gradients + rows, f"rows and {load} gradients of place {welcome.place}")
+
+
+def brief(details: str) -> str:
+    """What is of interest in gRPC's details: the last of its errors.
+
+    >>> brief("failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused")
+    'ipv4:127.0.0.1:1: Connection refused'
+    """
+    last = " ".join(details.split()).rpartition("last error: ")[2]
+    return last.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ")
