@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.errors import GradcodeError, InvalidSpec
 from common.experiment import Experiment, load_experiment
+from common.lifeline import end_with_parent
 from master.logs import configure_logs
 from master.run import Master, MasterOptions
 
@@ -78,10 +79,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
     parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
     parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
+    parser.add_argument(
+        "--stop-on-eof", action="store_true", help="end when standard input ends, as it does with a parent"
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--log-format", default="auto", choices=["auto", "text", "json"])
     given = parser.parse_args(argv)
     configure_logs(given.log_level, given.log_format)
+    if given.stop_on_eof:
+        end_with_parent()
     try:
         options = MasterOptions(
             listen=given.listen,

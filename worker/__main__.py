@@ -1,5 +1,7 @@
 """``python -m worker --master HOST:PORT``: one worker process."""
 
+# ruff: noqa: E402 - the environment comes before numpy
+
 from __future__ import annotations
 
 import os
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import GradcodeError, InvalidSpec
+from common.lifeline import end_with_parent
 from common.wire.rpc import parse_address
 from worker.metrics import MetricsServer, WorkerMetrics
 from worker.service import Worker, package_version
@@ -36,9 +39,8 @@ exit codes:
   2    bad input: an address, token or protocol version that the master refuses, work that cannot be
        done here
   3    no master answered for --give-up seconds
-  130  interrupted twice
 
-A worker that is asked to leave finishes its round first, for at most 5 seconds; asked again, it ends at once.
+A worker that is asked to leave finishes its round first, for at most 5 seconds; a second signal kills it.
 """
 
 
@@ -58,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)-7s worker: %(message)s",
         force=True,
     )
+    if arguments.stop_on_eof:
+        end_with_parent()
     try:
         return asyncio.run(_work(arguments))
     except GradcodeError as error:
         print(f"worker: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         help="serve /metrics and /healthz there; port 0 takes a free one (default: off)",
     )
     add("--give-up", type=float, metavar="SECONDS", help="end when no master answers for so long")
+    add("--stop-on-eof", action="store_true", help="end when standard input ends, as it does with a parent")
     add(
         "--log-level",
         default="info",

@@ -92,8 +92,7 @@ def simulate(
 
     Args:
         experiment: what to run; its delays are obeyed.
-        learning: compute real gradients; False draws durations only, and reads no more than the number of
-            rows from the data.
+        learning: compute real gradients; False draws durations only.
         network: what links cost. dataset: already read, or None.
         n_workers: how many workers come; None for as many as there are places. Needed where ``workers``
             is ``joined``.

@@ -119,7 +119,7 @@ class Simulator:
         self._settings = settings
         self._delays = delays
         self._network = network or Network()
-        self._learning = learning
+        self.learning = learning
         self._tamper = tamper or (lambda event: [(0.0, event)])
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._serial = 0
@@ -179,19 +179,19 @@ class Simulator:
             elif isinstance(command, ev.Finish):
                 self.finished = command
             elif isinstance(command, ev.Discard):
-                if self._learning is not None:
-                    self._learning.arithmetic.discard(command.payload)
+                if self.learning is not None:
+                    self.learning.arithmetic.discard(command.payload)
             else:
                 self._send(command)
 
     def _plan(self, code: GradientCode) -> None:
         self._code = code
-        if self._learning is not None:
-            self._learning.arithmetic.plan(code)
+        if self.learning is not None:
+            self.learning.arithmetic.plan(code)
 
     def _sum(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> ev.Event:
-        if self._learning is not None:
-            return self._learning.arithmetic.answer(command, lambda: self.now)
+        if self.learning is not None:
+            return self.learning.arithmetic.answer(command, lambda: self.now)
         assert isinstance(command, ev.Solve), "timing mode only solves"
         assert self._code is not None
         return ev.Solved(command.round, decode(self._code, command.received), 0.0)
@@ -204,7 +204,7 @@ class Simulator:
         if isinstance(command, ev.StartRound):
             n_bytes = self._settings.n_parameters * self._settings.item_bytes
             delay += n_bytes / self._network.bytes_per_second
-            point = b"" if self._learning is None else self._learning.arithmetic.point_bytes()
+            point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
         self.at(self.now + delay, lambda: self._receive(command, point))
 
     # ---- workers ----------------------------------------------------------------------------------------
@@ -248,8 +248,8 @@ class Simulator:
             # Every arrival is a payload of its own, a duplicate as well.
             self._payloads += 1
             event = replace(event, payload=self._payloads)
-            if self._learning is not None:
-                self._learning.arithmetic.receive(self._payloads, data)
+            if self.learning is not None:
+                self.learning.arithmetic.receive(self._payloads, data)
         self.feed(event)
 
     def _receive(self, command: Any, point: bytes) -> None:
@@ -300,8 +300,8 @@ class Simulator:
         if worker.waiting is not None:
             worker.stamp, worker.waiting = worker.waiting, None
             worker.queue, worker.done = worker.waiting_queue, set()
-            if self._learning is not None:
-                self._learning.start(worker.link, worker.waiting_point)
+            if self.learning is not None:
+                self.learning.start(worker.link, worker.waiting_point)
         if worker.stamp is None or not worker.queue or worker.stamp.round <= worker.stopped:
             return
         worker.hand = worker.queue.pop(0)
@@ -346,8 +346,8 @@ class Simulator:
         if not worker.alive:
             return
         loss, rows, finite = 0.0, 1, True
-        if self._learning is not None:
-            loss, rows, finite = self._learning.gradient(worker.link, chunk)
+        if self.learning is not None:
+            loss, rows, finite = self.learning.gradient(worker.link, chunk)
         worker.done.add(chunk)
         self._deliver(worker, ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite))
         if stamp.round > worker.stopped and worker.waiting is None:
@@ -370,6 +370,6 @@ class Simulator:
         assert self._code is not None
         n_bytes = -(-self._settings.n_parameters // self._code.n_parts) * self._settings.item_bytes
         data = None
-        if self._learning is not None:
-            data = self._learning.message(worker.link, terms)
+        if self.learning is not None:
+            data = self.learning.message(worker.link, terms)
         self._deliver(worker, ev.MessageArrived(worker.link, worker.stamp, number, 0, n_bytes), data)

@@ -76,6 +76,11 @@ class Cluster:
     def places(self) -> list[WorkerStatus]:
         return self._ask(lambda client: client.list_workers())
 
+    def place_of(self, name: str) -> int:
+        place = next(each.place for each in self.places() if each.worker_name == name)
+        assert place is not None
+        return place
+
     def until(self, holds: Callable[[], T], what: str, seconds: float = 30.0) -> T:
         """Wait for something to become true; fails with what was waited for and what was logged."""
         end = time.monotonic() + seconds
