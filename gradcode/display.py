@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -261,21 +260,20 @@ def _notes(board: Board) -> list[Text]:
 
 
 def note_line(record: RoundRecord, text: str) -> str:
-    """One thing that happened during a round."""
-    return f"{record.start_seconds + record.seconds:6.1f} s  {text}"
+    """One thing that happened during a round, or before it."""
+    return f"round {record.round}: {text}"
 
 
 def round_line(record: RoundRecord, rounds: int) -> str:
-    """One finished round as one line of a log."""
+    """One finished round as one line of a log; ``rounds`` are planned."""
     loss = "-" if record.loss is None else f"{record.loss:.5g}"
     score = "" if record.score is None else f"  score {record.score:.4f}"
     slow = ",".join(map(str, record.stragglers)) or "none"
     why = "" if record.outcome == "exact" else f"  ({record.reason})"
     return (
-        f"round {record.round + 1:>{len(str(rounds))}}/{rounds}  {record.outcome:<11}  "
-        f"{record.seconds:6.3f} s  loss {loss:<9}  recovered {record.recovered_fraction:4.0%}  "
-        f"stragglers {slow}{score}{why}"
-    )
+        f"round {record.round:>{len(str(rounds - 1))}}  {record.outcome:<11}  {record.seconds:7.3f} s  "
+        f"loss {loss:<9}  recovered {record.recovered_fraction:4.0%}  stragglers {slow:<5}{score}{why}"
+    ).rstrip()
 
 
 # ---- on a terminal --------------------------------------------------------------------------------------
@@ -293,21 +291,15 @@ class LiveDisplay:
         self._glyphs = Glyphs() if console.encoding.lower().startswith("utf") else ASCII
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
 
-    def __enter__(self) -> LiveDisplay:
+    def start(self) -> None:
+        """Take the lines below the cursor."""
         self._live.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """Leave the last drawing where it is."""
         self._live.stop()
 
     def draw(self, board: Board) -> None:
         """Show the board as it is now."""
         width, height = self._console.size
-        self._live.update(group(board_lines(board, width, height, self._glyphs)), refresh=True)
-
-
-def group(lines: Iterable[Text]) -> Group:
-    """Lines as one thing to print."""
-    return Group(*lines)
+        self._live.update(Group(*board_lines(board, width, height, self._glyphs)), refresh=True)

@@ -80,6 +80,11 @@ class Arithmetic:
         assert self.code is not None, "there is no plan yet"
         return -(-self.n_parameters // self.code.n_parts)
 
+    @property
+    def n_kept(self) -> int:
+        """How many messages are kept: they have arrived and are neither used nor discarded."""
+        return len(self._payloads)
+
     def plan(self, code: GradientCode) -> None:
         """From now on messages are of this code."""
         self.code = code

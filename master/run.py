@@ -222,16 +222,10 @@ class Master:
                 target=self.experiment.data.target or "",
             )
         )
-        chronicle = self.driver.training.chronicle
-        totals = chronicle.totals
         self.folder.finish(
             finish.reason,
             finish.exit_code,
-            score=chronicle.score,
+            score=self.driver.training.chronicle.score,
             score_name=self._model.score_name,
-            chunks=totals.chunks,
-            straggler_chunks_used=totals.straggler_chunks_used,
-            uncoded_seconds=totals.uncoded_seconds,
-            uncoded_stuck_rounds=totals.uncoded_stuck,
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         )

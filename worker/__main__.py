@@ -9,6 +9,8 @@ import os
 # A process computes in one thread; more would only get into each other's way. Numpy looks at these once.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Lost links are told in one line by the worker itself.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 import argparse
 import asyncio

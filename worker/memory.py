@@ -27,7 +27,7 @@ def require(n_bytes: int, purpose: str) -> None:
     """Raise InvalidSpec, one line with both numbers, when so much is not available."""
     available = available_bytes()
     if available is not None and n_bytes > available:
-        rule = f"is at least {_megabytes(n_bytes)} for {purpose}"
+        rule = f"must be at least {_megabytes(n_bytes)} for {purpose}"
         raise InvalidSpec("available memory", rule, _megabytes(available))
 
 

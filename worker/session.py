@@ -197,6 +197,9 @@ class Session:
             return Ended("what answers there is no gradcode master")
         if not self.welcomed and code == grpc.StatusCode.UNAVAILABLE:
             return Ended(f"no master answers ({text})")
+        if code == grpc.StatusCode.INTERNAL:
+            # A frame was being written when the link ended, and gRPC keeps no better reason then.
+            return Ended("the link is lost")
         return Ended(f"the link is lost ({code.name.lower().replace('_', ' ')}: {text})")
 
     def _end(self, ended: Ended) -> None:
@@ -269,7 +272,7 @@ class Session:
             self._kept.n_links += 1
         if frame.order is None:
             self._kept.state = "spare"
-            log.info("linked to run %s (%s) as a spare", frame.run, frame.run_name)
+            log.info("linked to run %s (%s), waiting for a place", frame.run, frame.run_name)
         else:
             self._kept.state = "loading"
             log.info("linked to run %s (%s) on place %s", frame.run, frame.run_name, frame.place)

@@ -1,0 +1,268 @@
+"""The command ``gradcode``. What a command needs is imported when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import GradcodeError
+from common.version import __version__
+
+BROKEN_PIPE = 141
+
+app = typer.Typer(
+    name="gradcode",
+    help="Synchronous distributed gradient descent that does not wait for stragglers.",
+    epilog="\b\nStart with:\n  gradcode train             a run on this machine, with stragglers\n"
+    "  gradcode COMMAND --help    options, examples and exit codes of a command",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """How a run is shown."""
+
+    auto = "auto"
+    live = "live"
+    text = "text"
+    json = "json"
+
+
+class Plain(StrEnum):
+    """How an answer is printed."""
+
+    text = "text"
+    json = "json"
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="Change a field of the experiment; may be repeated."
+    ),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="File with the master's token.")
+]
+Address = Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where the master listens.")]
+
+
+# ---- train ----------------------------------------------------------------------------------------------
+
+TRAIN_EPILOG = """\b
+Examples:
+  gradcode train                                   the demo
+  gradcode train --show                            the demo as a file
+  gradcode init mine.toml && gradcode train mine.toml
+  gradcode train mine.toml --set "code=cyclic_repetition(n, 3)" --set rounds=50
+  gradcode train --format json | jq .loss
+
+\b
+Exit codes:
+  0    the run ended
+  2    bad input
+  3    the run failed or diverged
+  130  interrupted (Ctrl-C; a second one kills)
+"""
+
+
+@app.command(epilog=TRAIN_EPILOG)
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="EXPERIMENT.toml", help="What to run; without it the demo.")
+    ] = None,
+    overrides: Overrides = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the experiment and run nothing.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="auto: live on a terminal, text otherwise.")
+    ] = Format.auto,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders go.")] = Path("runs"),
+    run_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's own folder; must not hold a run.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Port of the master on 127.0.0.1; 0: a free one.", min=0, max=65535)
+    ] = 0,
+    metrics: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT|off", help="Where the master serves metrics; port 0: a free one."),
+    ] = "127.0.0.1:0",
+    processes: Annotated[
+        int | None, typer.Option(help="Worker processes to start; without it as the experiment says.", min=1)
+    ] = None,
+    keep_logs: Annotated[
+        bool, typer.Option("--keep-logs", help="Keep the logs of all processes in the run folder.")
+    ] = False,
+) -> None:
+    """Train on this machine: a master process and worker processes, over real gRPC.
+
+    Without an experiment this is the demo: handwritten digits, 8 workers, one of them 5 times slower, one
+    that freezes for a while and one that is killed, so that you see stragglers being absorbed.
+    """
+    from common.experiment import load_experiment, to_toml
+    from gradcode.demo import demo_experiment
+
+    given = overrides or []
+    wanted = load_experiment(experiment, given) if experiment else demo_experiment(given)
+    if show:
+        print(to_toml(wanted), end="")
+        return
+    from gradcode.commands_train import TrainOptions
+    from gradcode.commands_train import train as run
+
+    usual = 8 if wanted.workers == "joined" else wanted.workers
+    options = TrainOptions(_form(form), runs, run_folder, port, metrics, processes or usual, keep_logs)
+    raise typer.Exit(run(wanted, options))
+
+
+def _form(form: Format) -> str:
+    if form is not Format.auto:
+        return str(form.value)
+    return "live" if sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb") else "text"
+
+
+@app.command(
+    epilog="\b\nExamples:\n  gradcode init                  experiment.toml\n  gradcode init mine.toml"
+)
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")] = Path("experiment.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write an experiment with every field at its default, and explained."""
+    from gradcode.commands_show import write_default
+
+    write_default(file, force)
+    print(f"wrote {file}; run it with: gradcode train {file}")
+
+
+# ---- services -------------------------------------------------------------------------------------------
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def master(context: typer.Context) -> None:
+    """Run a master by hand; the same as python -m master, see gradcode master --help."""
+    from master.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(context_settings=_PASS_ON, add_help_option=False)
+def worker(context: typer.Context) -> None:
+    """Run a worker by hand; the same as python -m worker, see gradcode worker --help."""
+    from worker.__main__ import main as run
+
+    raise typer.Exit(run(context.args))
+
+
+ASK_CODES = """\b
+Exit codes:
+  0  the master answered
+  2  bad input, such as a wrong token
+  3  no master answers
+"""
+
+
+@app.command(
+    epilog="\b\nExamples:\n  gradcode status 127.0.0.1:7070\n"
+    "  gradcode status train.example.org:7070 --token-file token --format json\n\n" + ASK_CODES
+)
+def status(
+    address: Address,
+    token_file: TokenFile = None,
+    form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
+) -> None:
+    """Show how a run stands: rounds, loss, and what every place is doing."""
+    from gradcode.commands_ask import read_token, show_status
+
+    show_status(address, read_token(token_file), form.value)
+
+
+@app.command(epilog="\b\nExample:\n  gradcode stop 127.0.0.1:7070 --reason 'good enough'\n\n" + ASK_CODES)
+def stop(
+    address: Address,
+    token_file: TokenFile = None,
+    reason: Annotated[str, typer.Option(help="Why; is written into the run folder.")] = "",
+) -> None:
+    """End a run in order: its folder is whole, its workers leave."""
+    from gradcode.commands_ask import read_token, stop_run
+
+    accepted = stop_run(address, read_token(token_file), reason)
+    print("the run ends" if accepted else "the run is over already")
+
+
+# ---- without a master -----------------------------------------------------------------------------------
+
+
+@app.command(epilog="\b\nExamples:\n  gradcode codes\n  gradcode codes --workers 12 --stragglers 2")
+def codes(
+    n_workers: Annotated[
+        int, typer.Option("--workers", "-n", min=1, max=1000, help="Number of workers.")
+    ] = 8,
+    n_stragglers: Annotated[int, typer.Option("--stragglers", min=0, help="Stragglers to survive.")] = 3,
+) -> None:
+    """List the gradient codes: what each costs and what it promises."""
+    from gradcode.commands_show import show_codes
+
+    show_codes(n_workers, n_stragglers)
+
+
+@app.command(
+    epilog="\b\nExamples:\n  gradcode predict runs/demo-20250304-120000 new.csv\n"
+    "  gradcode predict runs/demo-20250304-120000 new.npz -o labels.csv"
+)
+def predict(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="Folder of a run that has ended.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A .csv file, or an .npz file with X.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to the terminal.")
+    ] = None,
+) -> None:
+    """Predict labels for new rows with the model of a run; prints one column of CSV."""
+    from gradcode.commands_show import predict_to
+
+    predict_to(run_folder, data, output)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gradcode {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"gradcode {__version__}")
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Synchronous distributed gradient descent that does not wait for stragglers."""
+
+
+def main() -> None:
+    """Run the command line; ends the process. What goes wrong is told in one line on stderr."""
+    try:
+        app(prog_name="gradcode")
+    except GradcodeError as error:
+        print(f"gradcode: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
