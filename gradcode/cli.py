@@ -6,12 +6,15 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+
+if TYPE_CHECKING:
+    from common.experiment import Experiment
 
 BROKEN_PIPE = 141
 
@@ -108,12 +111,10 @@ def train(
     Without an experiment this is the demo: handwritten digits, 8 workers, one of them 5 times slower, one
     that freezes for a while and one that is killed, so that you see stragglers being absorbed.
     """
-    from common.experiment import load_experiment, to_toml
-    from gradcode.demo import demo_experiment
-
-    given = overrides or []
-    wanted = load_experiment(experiment, given) if experiment else demo_experiment(given)
+    wanted = _experiment(experiment, overrides)
     if show:
+        from common.experiment import to_toml
+
         print(to_toml(wanted), end="")
         return
     from gradcode.commands_train import TrainOptions
@@ -122,6 +123,14 @@ def train(
     usual = 8 if wanted.workers == "joined" else wanted.workers
     options = TrainOptions(_form(form), runs, run_folder, port, metrics, processes or usual, keep_logs)
     raise typer.Exit(run(wanted, options))
+
+
+def _experiment(file: Path | None, overrides: list[str] | None) -> Experiment:
+    """The experiment of a file, or the demo."""
+    from common.experiment import load_experiment
+    from gradcode.demo import demo_experiment
+
+    return load_experiment(file, overrides or []) if file else demo_experiment(overrides or [])
 
 
 def _form(form: Format) -> str:
@@ -232,6 +241,43 @@ def predict(
     from gradcode.commands_show import predict_to
 
     predict_to(run_folder, data, output)
+
+
+SIMULATE_EPILOG = """\b
+Examples:
+  gradcode simulate                                 the demo, timing only
+  gradcode simulate mine.toml --learning
+  gradcode simulate --code "uncoded(n)" --code "cyclic_repetition(n, 3)"
+  gradcode simulate --set workers=1000 --set delays.distribution=pareto
+"""
+
+
+@app.command(epilog=SIMULATE_EPILOG)
+def simulate(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="EXPERIMENT.toml", help="What to play; without it the demo.")
+    ] = None,
+    overrides: Overrides = None,
+    codes: Annotated[
+        list[str] | None,
+        typer.Option("--code", metavar="CODE", help="Play this code too, to compare; may be repeated."),
+    ] = None,
+    learning: Annotated[
+        bool, typer.Option("--learning", help="Compute real gradients; without it only times are drawn.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Workers that come; without it as many as places.")
+    ] = None,
+    form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
+) -> None:
+    """Play a run without a network: the same master, the same delays, in simulated time.
+
+    Network, master and computing cost next to nothing here; what is compared are codes and delays.
+    """
+    from gradcode.commands_simulate import show_simulations
+
+    wanted = _experiment(experiment, overrides)
+    show_simulations(wanted, codes or [], learning, processes, form.value)
 
 
 def _print_version(wanted: bool) -> None:

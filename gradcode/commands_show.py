@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from common.codes import CODES
-from common.codes.base import GradientCode
 from common.errors import InvalidData, InvalidSpec
 from common.experiment import default_toml
 
-TEXT_WIDTH = 100
+HOW_TO_READ = """\
+load        share of the training rows that one worker holds
+copies      workers that hold the same chunk
+messages    gradients sent to the master in a round, at most
+stragglers  any so many workers may be missing, and the gradient is exact"""
 
 
 def example_call(name: str, n_stragglers: int) -> str:
@@ -28,43 +34,58 @@ def example_call(name: str, n_stragglers: int) -> str:
     return f"{name}({', '.join(given[each] for each in needed)})"
 
 
-def codes_table(n_workers: int, n_stragglers: int) -> Table:
-    """Every code for so many workers and stragglers: what it costs and what it promises."""
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """What a code costs and what it promises.
+
+    Attributes:
+        call: how an experiment asks for it. what: what it does, in words.
+        load: share of the training rows that one worker holds. copies: workers that hold a chunk.
+        messages: sent to the master in a round, at most. n_stragglers: survived exactly, whichever they are.
+        refusal: why it cannot be had for these numbers, empty if it can; then the rest is zero.
+    """
+
+    call: str
+    what: str
+    load: float = 0.0
+    copies: int = 0
+    messages: int = 0
+    n_stragglers: int = 0
+    refusal: str = ""
+
+
+def code_facts(name: str, n_workers: int, n_stragglers: int) -> CodeFacts:
+    """The facts of the code ``name`` for so many workers and stragglers."""
     from common.spec import make_code
 
-    title = f"codes for {n_workers} workers"
-    table = Table("code", "load", "copies", "messages", "stragglers", "what it does", title=title)
-    for column in table.columns[1:5]:
-        column.justify = "right"
-    for name, construction in CODES.items():
-        call = example_call(name, n_stragglers)
-        what = (inspect.getdoc(construction) or "").split("\n\n")[0].replace("\n", " ")
-        try:
-            code = make_code(call, n_workers)
-        except InvalidSpec as error:
-            table.add_row(call, "", "", "", "", f"not possible: {error}")
-            continue
-        table.add_row(call, *_facts(code), what)
-    return table
-
-
-def _facts(code: GradientCode) -> tuple[str, str, str, str]:
-    """Share of the data on a worker, copies of a chunk, messages a round, stragglers survived exactly."""
-    load = code.assignment.max_load / code.n_chunks
-    messages = f"<= {code.n_workers}" if code.on_request else str(code.enough_messages or len(code.messages))
-    return f"{load:.0%}", str(code.assignment.replication), messages, str(code.n_stragglers)
+    call = example_call(name, n_stragglers)
+    what = (inspect.getdoc(CODES[name]) or "").split("\n\n")[0].replace("\n", " ")
+    try:
+        code = make_code(call, n_workers)
+    except InvalidSpec as error:
+        return CodeFacts(call, what, refusal=str(error))
+    assignment = code.assignment
+    messages = n_workers if code.on_request else code.enough_messages or len(code.messages)
+    load = assignment.max_load / code.n_chunks
+    return CodeFacts(call, what, load, assignment.replication, messages, code.n_stragglers)
 
 
 def show_codes(n_workers: int, n_stragglers: int) -> None:
-    """Print the table of codes and how to read it."""
+    """Print every code: a table of numbers, what each does, and how to read it."""
     console = Console(highlight=False)
-    console.print(codes_table(n_workers, n_stragglers))
-    for line in (
-        "load: share of the training rows that a worker holds. copies: workers that hold a chunk.",
-        "messages: gradients sent to the master in a round, at most.",
-        "stragglers: so many workers may be missing, whichever they are, and the gradient is exact.",
-    ):
-        console.print(f"  {line}", style="dim", soft_wrap=True)
+    table = Table("code", "load", "copies", "messages", "stragglers")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    facts = [code_facts(name, n_workers, n_stragglers) for name in CODES]
+    for each in facts:
+        numbers = (f"{each.load:.1%}", str(each.copies), str(each.messages), str(each.n_stragglers))
+        table.add_row(each.call, *(numbers if not each.refusal else ("-",) * 4))
+    console.print(f"n = {n_workers} workers, {n_stragglers} stragglers\n", style="bold")
+    console.print(table)
+    for each in facts:
+        said = f"{each.what} Not possible here: {each.refusal}." if each.refusal else each.what
+        console.print(f"\n[bold]{each.call.partition('(')[0]}[/bold]", Padding(escape(said), (0, 0, 0, 2)))
+    console.print(f"\n{HOW_TO_READ}", style="dim")
 
 
 def write_default(file: Path, force: bool) -> None:

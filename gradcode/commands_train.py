@@ -149,12 +149,14 @@ class LiveView:
         places = n_workers if experiment.workers == "joined" else experiment.workers
         self._board = Board(experiment.name, experiment.code, "", places, experiment.rounds)
         self._display = LiveDisplay(Console(highlight=False))
+        self._board.message = "the master reads the data"
         self._display.start()
         self._display.draw(self._board)
 
     def begin(self, announced: Announced) -> None:
         """The master listens."""
         self._board.address = announced.address
+        self._board.message = ""
 
     def record(self, record: RoundRecord) -> None:
         """A round has ended."""

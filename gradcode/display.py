@@ -15,16 +15,21 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from common.history import RoundRecord
+from common.history import OutcomeKind, RoundRecord
 from common.wire.control import RunStatus, WorkerStatus
 
 WIDEST = 120
 NOTES_SHOWN = 3
-LINES_BESIDES_PLACES = 8 + NOTES_SHOWN
+LINES_BESIDES_PLACES = 9 + NOTES_SHOWN
 PEAK_SECONDS = 1.0
 """For so long a place's bar remembers how far it came."""
 
-OUTCOME_STYLES = {"exact": "black on green", "approximate": "black on yellow", "failed": "white on red"}
+OUTCOMES: dict[OutcomeKind, tuple[str, str]] = {
+    "exact": ("green", "black on green"),
+    "approximate": ("yellow", "black on yellow"),
+    "failed": ("red", "white on red"),
+}
+"""Every outcome, from good to bad, with its colour and the style of its badge."""
 STATE_STYLES = {
     "computing": "green",
     "idle": "dim",
@@ -33,6 +38,7 @@ STATE_STYLES = {
     "loading": "cyan",
     "draining": "magenta",
     "lost": "bold red",
+    "awaited": "cyan",
 }
 
 
@@ -63,6 +69,7 @@ class Board:
     Args:
         title: the run's name. code: its code, as far as known. address: where workers dial.
         n_places: how many rows to keep for places. rounds: rounds planned.
+        message: shown instead of the last outcome's reason, if there is one.
     """
 
     title: str
@@ -75,15 +82,15 @@ class Board:
     last: RoundRecord | None = None
     score: float | None = None
     losses: list[float] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    outcomes: list[OutcomeKind] = field(default_factory=list)
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=NOTES_SHOWN))
     peaks: dict[int, tuple[int, float]] = field(default_factory=dict)
-    ending: str = ""
+    message: str = ""
 
     def hear_record(self, record: RoundRecord) -> None:
         """A round has ended."""
         self.last = record
-        self.outcomes[record.outcome] += 1
+        self.outcomes.append(record.outcome)
         if record.loss is not None and math.isfinite(record.loss):
             self.losses.append(record.loss)
         if record.score is not None:
@@ -124,7 +131,8 @@ def board_lines(board: Board, width: int, height: int = 1000, glyphs: Glyphs | N
         _head(board, width, g),
         _progress(board, width, g),
         _loss(board, width, g),
-        _outcome(board, g),
+        _counts(board, g),
+        _outcome(board),
         Text(f" {_reason(board)}", style="dim"),
         Text(),
         *_places(board, width, max(3, height - LINES_BESIDES_PLACES), g),
@@ -153,13 +161,19 @@ def _head(board: Board, width: int, g: Glyphs) -> Text:
 
 
 def _progress(board: Board, width: int, g: Glyphs) -> Text:
-    status = board.status
-    finished = sum(board.outcomes.values())
-    elapsed = 0.0 if status is None else status.elapsed_seconds
-    left = f" round {finished:>5} of {board.rounds:<6}"
+    """How far the run is; every cell in the colour of the worst outcome of its rounds."""
+    finished = len(board.outcomes)
+    elapsed = 0.0 if board.status is None else board.status.elapsed_seconds
+    line = Text(f" round {finished:>5} of {board.rounds:<6} ")
     right = f" {elapsed:7.1f} s"
-    return Text(left).append_text(_bar(finished, finished, board.rounds, width - len(left) - len(right), g))\
-        .append(right)  # fmt: skip
+    n_cells = max(5, width - len(line) - len(right))
+    n_full = n_cells * finished // max(board.rounds, finished, 1)
+    severity = list(OUTCOMES)
+    for cell in range(n_full):
+        rounds = board.outcomes[cell * finished // n_full : max(1, (cell + 1) * finished // n_full)]
+        worst = max(rounds, key=severity.index)
+        line.append(g.done, style=OUTCOMES[worst][0])
+    return line.append(g.open * (n_cells - n_full), style="dim").append(right)
 
 
 def _bar(done: int, lately: int, whole: int, width: int, g: Glyphs, style: str = "cyan") -> Text:
@@ -195,23 +209,30 @@ def sparkline(values: Sequence[float], width: int, sparks: str = SPARKS) -> str:
     return "".join(sparks[round((value - low) * scale)] for value in heights)
 
 
-def _outcome(board: Board, g: Glyphs) -> Text:
-    line = Text(" ")
+def _outcome(board: Board) -> Text:
     if board.last is None:
-        line.append(" WAITING ", style="black on cyan")
-        return line.append("  no round is finished yet")
-    outcome = board.last.outcome
-    line.append(f" {outcome.upper():^11} ", style=OUTCOME_STYLES[outcome])
-    line.append(f"  recovered {board.last.recovered_fraction:4.0%}")
-    deadline = board.last.deadline_seconds
-    line.append(f"   deadline {'none' if deadline is None else f'{deadline:.2f} s'}")
-    counts = f" {g.dot} ".join(f"{board.outcomes[kind]} {kind}" for kind in OUTCOME_STYLES)
-    return line.append(f"   {counts}")
+        return Text(" ").append("   WAITING   ", style="black on cyan").append("  no round is finished yet")
+    last = board.last
+    line = Text(" ").append(f" {last.outcome.upper():^11} ", style=OUTCOMES[last.outcome][1])
+    line.append(f"  recovered {last.recovered_fraction:4.0%}")
+    line.append(
+        f"   deadline {'none' if last.deadline_seconds is None else f'{last.deadline_seconds:.2f} s'}"
+    )
+    return line.append(f"   stragglers {', '.join(map(str, last.stragglers)) or 'none'}")
+
+
+def _counts(board: Board, g: Glyphs) -> Text:
+    counts = Counter(board.outcomes)
+    line = Text(" ")
+    for kind, (colour, _) in OUTCOMES.items():
+        line.append(f" {g.dot} " if len(line) > 1 else "", style="dim")
+        line.append(f"{counts[kind]} {kind}", style=colour if counts[kind] else "dim")
+    return line
 
 
 def _reason(board: Board) -> str:
-    if board.ending:
-        return board.ending
+    if board.message:
+        return board.message
     if board.status is not None and board.status.phase != "running":
         return board.status.detail
     return "" if board.last is None else f"round {board.last.round}: {board.last.reason}"
@@ -232,16 +253,17 @@ def _places(board: Board, width: int, rows: int, g: Glyphs) -> list[Text]:
 
 def _place(board: Board, worker: WorkerStatus, width: int, g: Glyphs) -> Text:
     pace = worker.seconds_per_chunk
-    style = STATE_STYLES.get(worker.state, "")
     lost = worker.state == "lost"
+    awaited = lost and board.status is not None and board.status.phase == "waiting"
+    state = "awaited" if awaited else worker.state
     tail = Text(f" {worker.chunks_finished:>3}/{worker.load:<3} ")
-    tail.append(f"{worker.state:<13}", style=style)
+    tail.append(f"{state:<13}", style=STATE_STYLES.get(state, ""))
     shown = "" if pace is None or lost else f"{1000 * pace:.0f} ms a chunk"
-    tail.append(f" {shown:<15}", style="dim")
+    tail.append(f" {shown:<14}", style="dim")
     if width >= 100:
         share = worker.straggles / worker.rounds if worker.rounds else 0.0
         name = worker.worker_name if len(worker.worker_name) <= 12 else f"{worker.worker_name[:11]}{g.cut}"
-        tail.append(f"straggler in {share:4.0%}  ", style="dim").append(f"{name:<12}", style="dim")
+        tail.append(f"  straggler in {share:4.0%}  ", style="dim").append(f"{name:<12}", style="dim")
     line = Text(f" place {worker.place:<4} ")
     bar = _bar(
         0 if lost else worker.chunks_finished,

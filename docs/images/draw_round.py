@@ -19,7 +19,7 @@ COLOURS = {"used": "#2a9d8f", "duplicate": "#a8d5cf", "wasted": "#e9c46a", "late
 MEANING = {
     "used": "used in the sum",
     "duplicate": "finished, another worker's copy was used",
-    "late": "of an earlier round, too late",
+    "late": "in hand when the round ended",
 }
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         if len(sys.argv) > 2
         else max(history, key=lambda each: (each.straggler_chunks_used, -each.round)).round
     )
-    rows = [row for row in read_chunks(folder) if row.round == number and row.state != "late"]
+    rows = [row for row in read_chunks(folder) if row.round == number]
     places = 1 + max(row.place for row in read_chunks(folder))
     out = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).with_name("round.png")
     draw(history[number], rows, places, out)

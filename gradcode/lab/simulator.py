@@ -128,6 +128,7 @@ class Simulator:
         self._code: GradientCode | None = None
         self._wake_at: float | None = None
         self._carry_out(self.training.begin())
+        self._set_timer()
         for number in range(n_workers):
             self.at(0.0, partial(self.join, f"w{number}"))
 
@@ -151,6 +152,9 @@ class Simulator:
         """Hand an event to the master now."""
         self.watch(event)
         self._carry_out(self.training.handle(event, self.now))
+        self._set_timer()
+
+    def _set_timer(self) -> None:
         wakes_at = self.training.wakes_at(self.now)
         if wakes_at is not None and wakes_at != self._wake_at:
             self._wake_at = wakes_at
