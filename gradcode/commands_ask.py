@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import grpc
 import grpc.aio
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -116,7 +117,8 @@ def status_rows(status: RunStatus) -> list[tuple[str, str]]:
 
 def workers_table(workers: Sequence[WorkerStatus]) -> Table:
     """One row a place, spares last."""
-    table = Table("place", "worker", "state", "chunks", "s/chunk", "straggler", "last seen")
+    columns = ("place", "worker", "state", "chunks", "s/chunk", "straggler", "last seen")
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for each in workers:
         pace, seen = each.seconds_per_chunk, each.last_seen_seconds
         table.add_row(

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -73,7 +74,7 @@ def code_facts(name: str, n_workers: int, n_stragglers: int) -> CodeFacts:
 def show_codes(n_workers: int, n_stragglers: int) -> None:
     """Print every code: a table of numbers, what each does, and how to read it."""
     console = Console(highlight=False)
-    table = Table("code", "load", "copies", "messages", "stragglers")
+    table = Table("code", "load", "copies", "messages", "stragglers", box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     facts = [code_facts(name, n_workers, n_stragglers) for name in CODES]

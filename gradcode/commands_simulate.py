@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -132,7 +133,7 @@ def _print_table(results: Sequence[Simulated], learning: bool) -> None:
         line = f"{number}  {result.code}: {result.reason} ({result.wall_seconds:.1f} s to play)"
         console.print(line, soft_wrap=True)
     columns = ["", "exact", "approx", "failed", "median", "95 %", "all", "recovered"]
-    table = Table(*columns, *(["loss", "score"] if learning else []))
+    table = Table(*columns, *(["loss", "score"] if learning else []), box=SIMPLE_HEAD, pad_edge=False)
     for column in table.columns:
         column.justify = "right"
     for number, result in enumerate(results, 1):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
+
+# gRPC tells of every connection that ends; the run's own log says it better. It looks once, when imported.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from common.errors import GradcodeError, InvalidSpec
 from common.experiment import Experiment, load_experiment

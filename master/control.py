@@ -45,7 +45,7 @@ class Control:
             run_name=self._driver.name,
             phase=now.phase,
             detail=now.detail,
-            round=max(0, now.round),
+            round=None if now.round < 0 else now.round,
             rounds_planned=self._facts.rounds_planned,
             loss=None if last is None else last.loss,
             score=training.chronicle.score,

@@ -151,8 +151,14 @@ def _refusal(handler: Any, detail: str) -> Any:
     async def refuse(request: Any, context: Context) -> None:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, detail)
 
+    async def refuse_stream(requests: AsyncIterator[bytes], context: Context) -> None:
+        # Without reading a frame first, gRPC loses the status now and then, and the peer dials again.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(anext(aiter(requests), b""), HELLO_SECONDS)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, detail)
+
     if handler.request_streaming and handler.response_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.stream_stream_rpc_method_handler(refuse_stream)
     if handler.response_streaming:
         return grpc.unary_stream_rpc_method_handler(refuse)
     return grpc.unary_unary_rpc_method_handler(refuse)

@@ -91,7 +91,7 @@ class Cluster:
         return value
 
     def until_round(self, number: int) -> None:
-        self.until(lambda: self.status().round >= number, f"round {number}")
+        self.until(lambda: (self.status().round or 0) >= number, f"round {number}")
 
     def log(self, name: str) -> str:
         return (self.root / f"{name}.log").read_text()
