@@ -118,7 +118,7 @@ def status_rows(status: RunStatus) -> list[tuple[str, str]]:
 def workers_table(workers: Sequence[WorkerStatus]) -> Table:
     """One row a place, spares last."""
     columns = ("place", "worker", "state", "chunks", "s/chunk", "straggler", "last seen")
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for each in workers:
         pace, seen = each.seconds_per_chunk, each.last_seen_seconds
         table.add_row(

@@ -74,7 +74,7 @@ def code_facts(name: str, n_workers: int, n_stragglers: int) -> CodeFacts:
 def show_codes(n_workers: int, n_stragglers: int) -> None:
     """Print every code: a table of numbers, what each does, and how to read it."""
     console = Console(highlight=False)
-    table = Table("code", "load", "copies", "messages", "stragglers", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("code", "load", "copies", "messages", "stragglers", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
     facts = [code_facts(name, n_workers, n_stragglers) for name in CODES]

@@ -133,7 +133,7 @@ def _print_table(results: Sequence[Simulated], learning: bool) -> None:
         line = f"{number}  {result.code}: {result.reason} ({result.wall_seconds:.1f} s to play)"
         console.print(line, soft_wrap=True)
     columns = ["", "exact", "approx", "failed", "median", "95 %", "all", "recovered"]
-    table = Table(*columns, *(["loss", "score"] if learning else []), box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, *(["loss", "score"] if learning else []), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns:
         column.justify = "right"
     for number, result in enumerate(results, 1):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common.codes.quality import check_wire
 from common.codes.base import GradientCode
+from common.codes.quality import check_wire
 from common.datasets import load_dataset
 from common.datasets.base import Dataset, check_chunks
 from common.errors import InvalidSpec

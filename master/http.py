@@ -11,8 +11,8 @@ from aiohttp import web
 
 from common.errors import InvalidSpec
 from common.version import __version__
+from common.wire.rpc import parse_address
 from master.metrics import MasterMetrics
-from master.service import split_address
 from master.status import RunStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -62,18 +62,18 @@ async def start_http(
     Raises:
         InvalidSpec: the address is of another form, taken, or not of this machine.
     """
-    host, port = split_address(address, "metrics address")
+    host, port = parse_address("metrics address", address)
     runner = web.AppRunner(_app(metrics, status, exit_code), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host.strip("[]"), port).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
         taken = error.errno == errno.EADDRINUSE
         rule = "must be free to listen on" if taken else "must be one that this machine can listen on"
         raise InvalidSpec("metrics address", rule, address) from None
     real_port = runner.addresses[0][1]
-    return HttpServer(runner, f"{host}:{real_port}")
+    return HttpServer(runner, f"{address.rpartition(':')[0]}:{real_port}")
 
 
 def _app(

@@ -32,7 +32,7 @@ from master.driver import Driver
 from master.events import Finish, StopRequested
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
-from master.service import TokenCheck, TrainingFace, is_loopback, listen, split_address
+from master.service import TokenCheck, TrainingFace, is_loopback, listen
 from master.status import RunStatus, run_status
 
 log = structlog.get_logger("gradcode.master")
@@ -66,7 +66,7 @@ class MasterOptions:
         Raises:
             InvalidSpec: an address beyond loopback without a token.
         """
-        host, _ = split_address(self.listen)
+        host, _ = rpc.parse_address("listen", self.listen)
         if self.token is None and not is_loopback(host):
             raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
 
@@ -173,7 +173,7 @@ class Master:
         server.add_generic_rpc_handlers(
             (
                 rpc.training_handler(face.session, face.fetch_rows),
-                rpc.control_handler(control.status, control.workers, control.stop, None),
+                rpc.control_handler(control.status, control.workers, control.stop),
             )
         )
 

@@ -164,24 +164,9 @@ def _refusal(handler: Any, detail: str) -> Any:
     return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-def split_address(address: str, field: str = "listen") -> tuple[str, int]:
-    """``HOST:PORT`` as a pair; IPv6 hosts in brackets.
-
-    >>> split_address("127.0.0.1:7000")
-    ('127.0.0.1', 7000)
-
-    Raises:
-        InvalidSpec: not of that form.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise InvalidSpec(field, "must be HOST:PORT", address)
-    return host, int(port)
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach ``host``."""
-    return host in ("localhost", "[::1]", "::1") or host.startswith("127.")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 async def listen(server: grpc.aio.Server, address: str) -> str:
@@ -190,11 +175,11 @@ async def listen(server: grpc.aio.Server, address: str) -> str:
     Raises:
         InvalidSpec: the port is taken, or the host is not of this machine.
     """
-    host, _ = split_address(address)
+    rpc.parse_address("listen", address)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if port == 0:
         raise InvalidSpec("listen", "must be an address of this machine with a free port", address)
-    return f"{host}:{port}"
+    return f"{address.rpartition(':')[0]}:{port}"

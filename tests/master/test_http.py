@@ -145,9 +145,9 @@ async def test_a_port_in_use_is_named():
 @pytest.mark.parametrize(
     ("address", "rule"),
     [
-        ("9100", "must be HOST:PORT"),
-        ("127.0.0.1:http", "must be HOST:PORT"),
-        ("127.0.0.1:70000", "must be HOST:PORT"),
+        ("9100", "must be HOST:PORT, such as 127.0.0.1:50051"),
+        ("127.0.0.1:http", "must be HOST:PORT, such as 127.0.0.1:50051"),
+        ("127.0.0.1:70000", "must be HOST:PORT, such as 127.0.0.1:50051"),
         ("192.0.2.1:9100", "must be one that this machine can listen on"),
         ("no-such-host.invalid:9100", "must be one that this machine can listen on"),
     ],
