@@ -56,20 +56,18 @@ class Joining:
 
     def begin(self, members: Membership, code: GradientCode, now: float) -> KeepWaiting | Begin | GiveUp:
         """Begin when all places can compute, or at the timeout if the code can spare the missing ones."""
-        ready = sum(link.ready for link in members.seated())
-        if ready == members.n_places:
+        if members.n_ready == members.n_places:
             return Begin()
         if now < self._until:
             return KeepWaiting()
-        linked = sum(1 for _ in members.seated())
-        missing = members.n_places - linked
+        missing = members.n_places - members.n_linked
         spare = code.n_stragglers
         if code.enough_messages is not None:
             spare = max(spare, code.n_workers - code.enough_messages)
         if missing > spare:
-            came = f"{linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
+            came = f"{members.n_linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
             return GiveUp(f"{came}, and {code.spec} can do without {spare}")
-        return Begin(missing) if ready else KeepWaiting()
+        return Begin(missing) if members.n_ready else KeepWaiting()
 
 
 class Patience:

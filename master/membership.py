@@ -6,6 +6,7 @@ and take the next place that becomes free, in the order in which they came.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,12 +42,23 @@ class Link:
 
 
 class Membership:
-    """Seats links at places. ``n_places`` None means a lobby: nobody is seated until ``open`` is called."""
+    """Seats links at places. ``n_places`` None means a lobby: nobody is seated until ``open`` is called.
+
+    Cost: O(log n) for a link that comes, O(number of draining spares) for one that goes.
+
+    Attributes:
+        links: all links by number.
+        n_linked: places that have a link. n_ready: those whose link can compute.
+    """
 
     def __init__(self, n_places: int | None) -> None:
         self.links: dict[int, Link] = {}
+        self.n_linked = 0
+        self.n_ready = 0
         self._seats: list[int | None] = [None] * (n_places or 0)
-        self._open = n_places is not None
+        self._free = list(range(n_places or 0))
+        self._spares: dict[int, Link] = {}
+        self._by_name: dict[str, int] = {}
         self._former: dict[str, int] = {}
         self._last_name: dict[int, str] = {}
         self._incarnations = 0
@@ -71,13 +83,13 @@ class Membership:
 
     def same_name(self, name: str) -> Link | None:
         """The link of a worker with this name, if it is connected."""
-        return next((link for link in self.links.values() if link.name == name), None)
+        number = self._by_name.get(name)
+        return None if number is None else self.links[number]
 
     def join(self, number: int, name: str, now: float) -> Link:
         """A new link; it is seated if a place is free, else it is a spare."""
         self._incarnations += 1
-        link = Link(number, name, self._incarnations, seen_at=now)
-        self.links[number] = link
+        link = self._add(Link(number, name, self._incarnations, seen_at=now))
         free = self._free_place(name)
         if free is not None:
             self._seat(link, free)
@@ -85,24 +97,25 @@ class Membership:
 
     def take_over(self, old: Link, number: int, now: float) -> Link:
         """A second link of the same worker replaces the ``old`` one, place and all."""
-        del self.links[old.number]
+        self._remove(old)
         self._incarnations += 1
-        link = Link(number, old.name, self._incarnations, seen_at=now)
-        self.links[number] = link
+        link = self._add(Link(number, old.name, self._incarnations, seen_at=now))
         if old.place is not None:
             self._seat(link, old.place)
         return link
 
     def leave(self, number: int) -> tuple[Link | None, Link | None]:
         """A link is gone. Returns it and the spare that took its place, each if there is one."""
-        link = self.links.pop(number, None)
-        if link is None or link.place is None:
+        link = self.links.get(number)
+        if link is None:
+            return None, None
+        self._remove(link)
+        if link.place is None:
             return link, None
-        self._seats[link.place] = None
-        spare = next(
-            (other for other in self.links.values() if other.place is None and not other.draining), None
-        )
-        if spare is not None:
+        spare = next((other for other in self._spares.values() if not other.draining), None)
+        if spare is None:
+            heapq.heappush(self._free, link.place)
+        else:
             self._incarnations += 1
             spare.incarnation = self._incarnations
             self._seat(spare, link.place)
@@ -111,7 +124,7 @@ class Membership:
     def open(self, n_places: int) -> list[Link]:
         """Leave the lobby: seat the present links in the order they came. Returns those seated."""
         self._seats = [None] * n_places
-        self._open = True
+        self._free = list(range(n_places))
         seated = []
         for link in list(self.links.values()):
             free = self._free_place(link.name)
@@ -122,17 +135,38 @@ class Membership:
                 seated.append(link)
         return seated
 
+    def can_compute(self, link: Link) -> None:
+        """The link holds the rows of its place."""
+        link.ready = True
+        self.n_ready += 1
+
+    def _add(self, link: Link) -> Link:
+        self.links[link.number] = self._spares[link.number] = link
+        self._by_name[link.name] = link.number
+        return link
+
+    def _remove(self, link: Link) -> None:
+        del self.links[link.number]
+        del self._by_name[link.name]
+        self._spares.pop(link.number, None)
+        if link.place is not None:
+            self._seats[link.place] = None
+            self.n_linked -= 1
+            self.n_ready -= link.ready
+
     def _free_place(self, name: str) -> int | None:
-        if not self._open:
-            return None
+        # A former place that was taken again is still on the heap: such entries are passed over.
+        while self._free and self._seats[self._free[0]] is not None:
+            heapq.heappop(self._free)
         former = self._former.get(name)
         if former is not None and former < len(self._seats) and self._seats[former] is None:
             return former
-        return next((place for place, number in enumerate(self._seats) if number is None), None)
+        return self._free[0] if self._free else None
 
     def _seat(self, link: Link, place: int) -> None:
+        del self._spares[link.number]
         link.place = place
-        link.ready = False
+        self.n_linked += 1
         self._seats[place] = link.number
         self._former[link.name] = place
         self._last_name[place] = link.name

@@ -143,7 +143,7 @@ class Training:
         link = self.members.links.get(event.link)
         if link is None or link.place is None or link.ready or event.incarnation != link.incarnation:
             return []
-        link.ready = True
+        self.members.can_compute(link)
         return [] if self._open_round is None else self._send_round(link, now)
 
     def _link_down(self, event: ev.LinkDown, now: float) -> list[ev.Command]:
@@ -360,7 +360,7 @@ class Training:
 
     def _mind_stuck(self, current: Round, now: float) -> list[ev.Command]:
         stuck = ""
-        if not any(True for _ in self.members.seated()):
+        if self.members.n_linked == 0:
             stuck = "no worker is left"
         elif current.rules.waits and current.exhausted:
             stuck = "the linked workers have delivered all they can"
