@@ -16,7 +16,6 @@ from common.version import __version__
 if TYPE_CHECKING:
     from common.experiment import Experiment
 
-BROKEN_PIPE = 141
 
 app = typer.Typer(
     name="gradcode",
@@ -192,7 +191,8 @@ def status(
     form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
 ) -> None:
     """Show how a run stands: rounds, loss, and what every place is doing."""
-    from gradcode.commands_ask import read_token, show_status
+    from common.tokens import read_token
+    from gradcode.commands_ask import show_status
 
     show_status(address, read_token(token_file), form.value)
 
@@ -204,7 +204,8 @@ def stop(
     reason: Annotated[str, typer.Option(help="Why; is written into the run folder.")] = "",
 ) -> None:
     """End a run in order: its folder is whole, its workers leave."""
-    from gradcode.commands_ask import read_token, stop_run
+    from common.tokens import read_token
+    from gradcode.commands_ask import stop_run
 
     accepted = stop_run(address, read_token(token_file), reason)
     print("the run ends" if accepted else "the run is over already")
@@ -308,7 +309,3 @@ def main() -> None:
     except GradcodeError as error:
         print(f"gradcode: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has enough; Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypeVar
 
 import grpc
@@ -57,17 +56,6 @@ def explained(error: grpc.aio.AioRpcError, address: str) -> GradcodeError:
     if code is grpc.StatusCode.UNAVAILABLE:
         return Unreachable(f"no master answers at {address}")
     return Unreachable(f"what answers at {address} is no master of gradcode ({code.name.lower()})")
-
-
-def read_token(path: Path | None) -> str | None:
-    """The token in a file; None without a file.
-
-    Raises:
-        InvalidSpec: the file cannot be read or is empty.
-    """
-    from master.__main__ import read_token as read
-
-    return read(path)
 
 
 # ---- status ---------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from common.codes import CODES
 from common.errors import InvalidData, InvalidSpec
 from common.experiment import default_toml
 
@@ -29,6 +28,8 @@ def example_call(name: str, n_stragglers: int) -> str:
     >>> example_call("fractional_repetition", 3), example_call("uncoded", 3)
     ('fractional_repetition(n, 3)', 'uncoded(n)')
     """
+    from common.codes import CODES
+
     given = {"n_workers": "n", "n_stragglers": str(n_stragglers)}
     parameters = inspect.signature(CODES[name]).parameters.values()
     needed = [each.name for each in parameters if each.default is each.empty]
@@ -57,6 +58,7 @@ class CodeFacts:
 
 def code_facts(name: str, n_workers: int, n_stragglers: int) -> CodeFacts:
     """The facts of the code ``name`` for so many workers and stragglers."""
+    from common.codes import CODES
     from common.spec import make_code
 
     call = example_call(name, n_stragglers)
@@ -73,6 +75,8 @@ def code_facts(name: str, n_workers: int, n_stragglers: int) -> CodeFacts:
 
 def show_codes(n_workers: int, n_stragglers: int) -> None:
     """Print every code: a table of numbers, what each does, and how to read it."""
+    from common.codes import CODES
+
     console = Console(highlight=False)
     table = Table("code", "load", "copies", "messages", "stragglers", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in table.columns[1:]:

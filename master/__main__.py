@@ -12,9 +12,10 @@ from pathlib import Path
 # gRPC tells of every connection that ends; the run's own log says it better. It looks once, when imported.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
-from common.errors import GradcodeError, InvalidSpec
+from common.errors import GradcodeError
 from common.experiment import Experiment, load_experiment
 from common.lifeline import end_with_parent
+from common.tokens import read_token
 from master.logs import configure_logs
 from master.run import Master, MasterOptions
 
@@ -25,23 +26,6 @@ EXAMPLES = """examples:
 
 exit codes: 0 the run ended, 2 bad input, 3 the run failed or diverged, 130 interrupted
 """
-
-
-def read_token(path: Path | None) -> str | None:
-    """The token in a file, or None without a file.
-
-    Raises:
-        InvalidSpec: the file cannot be read or is empty.
-    """
-    if path is None:
-        return None
-    try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSpec("--token-file", f"must be readable ({error})", str(path)) from None
-    if not token:
-        raise InvalidSpec("--token-file", "must hold a token", str(path))
-    return token
 
 
 def run_master(experiment: Experiment, options: MasterOptions) -> int:

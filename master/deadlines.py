@@ -21,9 +21,10 @@ WEIGHT = 0.2
 class FinishingTimes:
     """Remembers for each place the time from round start to finishing its load, exponentially weighted.
 
-    A place that finished k of its L chunks after t seconds counts as t L / k: rounds often end before
-    anybody has finished, and the load is the same in every round. One whose first report of a round comes
-    after the outcome counts as well; otherwise a cluster that slows down would never be given more time.
+    A place that finished k of its L chunks after t seconds counts as t and L - k times its seconds per
+    chunk: rounds often end before anybody has finished, and the load is the same in every round. One whose
+    first report of a round comes after the outcome counts as well; otherwise a cluster that slows down would
+    never be given more time.
     """
 
     def __init__(self) -> None:
@@ -40,16 +41,17 @@ class FinishingTimes:
         for work in works:
             last = work.last_at
             if work.present and last is not None and work.started_at is not None:
-                self.observe(work.place, (last - work.started_at) * work.load / len(work.arrived))
+                left = work.load - len(work.arrived)
+                self.observe(work.place, last - work.started_at + left * median(work.seconds.values()))
                 self._rounds[work.place] = number
 
-    def observe_late(self, number: int, place: int, seconds: float, load: int) -> None:
-        """A chunk came ``seconds`` after the start of round ``number``, which has its outcome.
+    def observe_late(self, number: int, place: int, after_seconds: float, left_seconds: float) -> None:
+        """A chunk came ``after_seconds`` after the start of round ``number``, which has its outcome.
 
-        It counts if it is the place's first of that round or a later one.
+        It counts, with ``left_seconds`` for the rest of the load, if it is the place's first since then.
         """
         if number > self._rounds.get(place, -1):
-            self.observe(place, seconds * load)
+            self.observe(place, after_seconds + left_seconds)
             self._rounds[place] = number
 
     def forget(self, place: int) -> None:

@@ -58,7 +58,9 @@ class Roster:
         turn = Turn()
         link, spare = self._members.leave(number)
         if link is not None:
-            turn.commands.append(Note("lost", f"worker {link.name}: {reason}", link.place))
+            # A draining worker may hang up before it is let go; either way it has drained.
+            why = "it has drained" if link.draining else reason
+            turn.commands.append(Note("lost", f"worker {link.name}: {why}", link.place))
             if link.place is not None:
                 turn.lost.append(link.place)
         if spare is not None:
@@ -67,7 +69,7 @@ class Roster:
 
     def let_go(self, link: Link) -> Turn:
         """A draining worker may leave now."""
-        turn = self.down(link.number, "it has drained")
+        turn = self.down(link.number, "drained")
         turn.commands.insert(0, CloseLink(link.number, "drained"))
         return turn
 

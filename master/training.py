@@ -186,8 +186,8 @@ class Training:
         self.chronicle.paces.observe(link.place, event.seconds)
         if fate == "late":
             after_seconds = self.chronicle.report_late(link.place, link.name, event, now)
-            load = self.round.works[link.place].load
-            self.finishing.observe_late(event.stamp.round, link.place, after_seconds, load)
+            left_seconds = (self.round.works[link.place].load - 1) * event.seconds
+            self.finishing.observe_late(event.stamp.round, link.place, after_seconds, left_seconds)
             return []
         moves = self.round.chunk_finished(link.place, event.chunk, event.seconds, now)
         if moves is None:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from common.errors import GradcodeError, InvalidSpec
 from common.lifeline import end_with_parent
+from common.tokens import read_token
 from common.wire.rpc import parse_address
 from worker.metrics import MetricsServer, WorkerMetrics
 from worker.service import Worker, package_version
@@ -109,7 +110,7 @@ async def _work(arguments: argparse.Namespace) -> int:
     worker = Worker(
         arguments.master,
         name,
-        token=_token(arguments.token_file),
+        token=read_token(arguments.token_file),
         metrics=metrics,
         give_up_seconds=arguments.give_up,
         own_process=True,
@@ -133,18 +134,6 @@ def _asked_to_leave(worker: Worker, number: int) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(each)
         signal.signal(each, signal.SIG_DFL)
-
-
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSpec("--token-file", f"must be a file that can be read ({error})", str(path)) from None
-    if not token or not token.isascii() or not token.isprintable():
-        raise InvalidSpec("--token-file", "must hold one line of plain characters", str(path))
-    return token
 
 
 def _serve_metrics(address: str, metrics: WorkerMetrics, worker: Worker) -> MetricsServer | None:

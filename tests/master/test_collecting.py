@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import pytest
+
+from common.codes.partial_stragglers import FewestWorkers
+from master.collecting import (
+    FIRST_PATIENCE_SECONDS,
+    LEAST_PATIENCE_SECONDS,
+    MOST_STRETCH,
+    Collecting,
+    CollectTimes,
+)
+
+
+def collecting(
+    n_chunks: int, finished: dict[int, list[int]], times: CollectTimes | None = None
+) -> Collecting:
+    made = Collecting(n_chunks, FewestWorkers(), times or CollectTimes(0))
+    for place, chunks in finished.items():
+        for chunk in chunks:
+            made.finish(place, chunk)
+    return made
+
+
+def asked(asks) -> dict[int, list[int]]:
+    return {ask.place: [term.chunk for term in ask.terms] for ask in asks}
+
+
+def test_asks_for_what_is_finished_and_not_yet_asked_for():
+    made = collecting(3, {0: [0, 1], 1: [1]})
+    assert asked(made.ask(now=0.0)) == {0: [0, 1]}
+    assert made.ask(now=0.0) == []
+    made.finish(1, 2)
+    assert asked(made.ask(now=0.1)) == {1: [2]}
+    assert made.n_open == 2
+    assert made.n_reached == 3
+
+
+def test_an_answer_counts_once():
+    made = collecting(2, {0: [0, 1]})
+    (ask,) = made.ask(now=0.0)
+    assert made.answer(ask.request, now=0.01)
+    assert not made.answer(ask.request, now=0.02)
+    assert made.collected == {0, 1}
+    assert made.n_open == 0
+    assert made.seconds == pytest.approx(0.01)
+
+
+def test_requests_have_owners():
+    made = collecting(2, {3: [0, 1]})
+    (ask,) = made.ask(now=0.0)
+    assert made.owner(ask.request) == 3
+    assert made.owner(ask.request + 1) is None
+    assert made.owner(-1) is None
+
+
+def test_a_lost_place_leaves_chunks_to_other_finishers_or_unfinished():
+    made = collecting(3, {0: [0, 1, 2], 1: [1]})
+    made.ask(now=0.0)
+    chunks_asked, unfinished = made.forsake(0, [0, 1, 2], now=0.01)
+    assert chunks_asked == {0, 1, 2}
+    assert unfinished == {0, 2}
+    assert made.n_reached == 1
+    assert asked(made.ask(now=0.01)) == {1: [1]}
+
+
+def test_what_is_collected_or_asked_of_others_is_not_unfinished():
+    made = collecting(2, {0: [0], 1: [1]})
+    first, second = made.ask(now=0.0)
+    made.answer(first.request, now=0.01)
+    assert made.forsake(0, [0, 1], now=0.02) == (set(), set())
+    assert second.place == 1
+
+
+def test_silent_places_are_overdue():
+    made = collecting(2, {0: [0], 1: [1]})
+    first, _ = made.ask(now=0.0)
+    made.answer(first.request, now=0.01)
+    assert made.due_at == FIRST_PATIENCE_SECONDS
+    assert made.overdue(now=0.2) == ()
+    assert made.overdue(now=FIRST_PATIENCE_SECONDS) == {1}
+
+
+def test_an_answer_that_was_given_up_is_welcome_while_nothing_of_it_is_there():
+    made = collecting(2, {0: [0, 1]})
+    (ask,) = made.ask(now=0.0)
+    made.forsake(0, [0, 1], now=0.3)
+    assert made.answer(ask.request, now=0.4)
+    assert made.collected == {0, 1}
+    assert made.n_reached == 2
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["collected", "asked"])
+def test_an_answer_that_was_given_up_is_refused_when_a_chunk_of_it_would_count_twice(answers):
+    made = collecting(2, {0: [0, 1], 1: [1]})
+    (ask,) = made.ask(now=0.0)
+    made.forsake(0, [0, 1], now=0.3)
+    (again,) = made.ask(now=0.3)
+    assert again.place == 1
+    if answers:
+        made.answer(again.request, now=0.35)
+    assert not made.answer(ask.request, now=0.4)
+    assert 0 not in made.collected
+
+
+def test_patience_grows_with_bytes_and_with_what_was_observed():
+    times = CollectTimes(message_bytes=1_000_000)
+    assert times.patience(10) == pytest.approx(FIRST_PATIENCE_SECONDS + 0.2)
+    times.observe(0.1, n_messages=10)
+    # 10 MB took 0.1 s: 4 x 0.1 s, and 0.05 s for 5 MB.
+    assert times.patience(5) == pytest.approx(0.45)
+    quick = CollectTimes(message_bytes=100)
+    quick.observe(0.001, n_messages=10)
+    assert quick.patience(10) == LEAST_PATIENCE_SECONDS
+
+
+def test_patience_does_not_feed_on_itself():
+    """One worker that never answers must not push up what the others are given."""
+    times = CollectTimes(message_bytes=100)
+    for _ in range(100):
+        made = collecting(2, {0: [0], 1: [1]}, times)
+        first, _ = made.ask(now=0.0)
+        made.answer(first.request, now=0.002)
+        made.forsake(1, [1], now=made.due_at)
+    assert times.patience(2) == LEAST_PATIENCE_SECONDS
+
+
+def test_patience_doubles_while_every_collection_takes_too_long():
+    times = CollectTimes(message_bytes=0)
+    for doublings in range(9):
+        assert times.patience(1) == FIRST_PATIENCE_SECONDS * min(2.0**doublings, MOST_STRETCH)
+        made = collecting(1, {0: [0]}, times)
+        made.ask(now=0.0)
+        made.forsake(0, [0], now=made.due_at)
+    made = collecting(1, {0: [0]}, times)
+    (ask,) = made.ask(now=0.0)
+    made.answer(ask.request, now=3.0)
+    assert times.patience(1) == 12.0
+
+
+def test_a_death_says_nothing_about_the_network():
+    times = CollectTimes(message_bytes=0)
+    made = collecting(1, {0: [0]}, times)
+    made.ask(now=0.0)
+    made.forsake(0, [0], now=0.01)
+    assert times.patience(1) == FIRST_PATIENCE_SECONDS
