@@ -170,7 +170,8 @@ def _progress(board: Board, width: int, g: Glyphs) -> Text:
     n_full = n_cells * finished // max(board.rounds, finished, 1)
     severity = list(OUTCOMES)
     for cell in range(n_full):
-        rounds = board.outcomes[cell * finished // n_full : max(1, (cell + 1) * finished // n_full)]
+        first = cell * finished // n_full
+        rounds = board.outcomes[first : max(first + 1, (cell + 1) * finished // n_full)]
         worst = max(rounds, key=severity.index)
         line.append(g.done, style=OUTCOMES[worst][0])
     return line.append(g.open * (n_cells - n_full), style="dim").append(right)
@@ -258,7 +259,7 @@ def _place(board: Board, worker: WorkerStatus, width: int, g: Glyphs) -> Text:
     state = "awaited" if awaited else worker.state
     tail = Text(f" {worker.chunks_finished:>3}/{worker.load:<3} ")
     tail.append(f"{state:<13}", style=STATE_STYLES.get(state, ""))
-    shown = "" if pace is None or lost else f"{1000 * pace:.0f} ms a chunk"
+    shown = "" if pace is None or lost else f"{_brief(pace)} a chunk"
     tail.append(f" {shown:<14}", style="dim")
     if width >= 100:
         share = worker.straggles / worker.rounds if worker.rounds else 0.0
@@ -274,6 +275,11 @@ def _place(board: Board, worker: WorkerStatus, width: int, g: Glyphs) -> Text:
         "yellow" if worker.state in ("straggling", "link too slow") else "green",
     )
     return line.append_text(bar).append_text(tail)
+
+
+def _brief(seconds: float) -> str:
+    """Seconds in at most 6 characters."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{min(seconds, 9999):.3g} s"
 
 
 def _notes(board: Board) -> list[Text]:

@@ -197,7 +197,7 @@ def summary_rows(summary: RunSummary) -> list[tuple[str, str]]:
         rows.append(("stragglers' work", f"{used} of the {summary.chunks_used} used came from stragglers"))
         rows.append(("an uncoded run", in_words(summary.uncoded)))
     rows.append(("run folder", summary.run_folder))
-    if summary.rounds:
+    if summary.rounds and summary.exit_code in (0, 130):
         rows.append(("predict with", f"gradcode predict {summary.run_folder} DATA.csv"))
     return rows
 

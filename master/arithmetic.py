@@ -131,6 +131,7 @@ class Arithmetic:
             self._decodings.move_to_end(key)
         return found
 
+    @np.errstate(over="ignore", invalid="ignore")
     def combine(self, weights: tuple[tuple[int, tuple[float, ...]], ...]) -> tuple[float, int | None]:
         """Add up payloads with their weights into the gradient of the mean loss, L2 included.
 

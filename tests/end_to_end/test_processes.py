@@ -142,3 +142,17 @@ def test_workers_may_start_before_the_master(cluster):
     for name, worker in cluster.workers.items():
         assert worker.wait(10) == 0
         assert "UNAVAILABLE" in cluster.log(name) or "127.0.0.1" in cluster.log(name)
+
+
+def test_divergence_stops_the_run_and_names_who_saw_it(cluster):
+    cluster.start(
+        2, "code=uncoded(n)", "data.source=diabetes", "rounds=1000", "optimizer.learning_rate=1e12",
+        "wire_dtype=float64", "evaluate_every=0",
+    )  # fmt: skip
+    assert cluster.wait(30) == 3
+    summary = cluster.summary()
+    assert summary["reason"].endswith("the run diverged"), summary["reason"]
+    assert "worker w" in summary["reason"]
+    assert "chunk" in summary["reason"]
+    assert (cluster.folder / "parameters.npz").exists()
+    assert len(cluster.history()) < 1000

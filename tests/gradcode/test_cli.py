@@ -54,7 +54,9 @@ factors = { 1 = 5.0 }
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
+    # What a killed command cannot tidy up stays in the folder of the test.
+    own = {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm", "TMPDIR": str(cwd)}
+    environment = {**os.environ, **own}
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [*COMMAND, *arguments], cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True
@@ -282,6 +284,23 @@ def test_a_killed_command_takes_its_processes_with_it(short, running):
     process.kill()
     until(lambda: not any(map(is_alive, children)), "the processes to end", 8.0)
     assert read_summary(short / "run")["reason"] == "interrupted"
+
+
+def test_a_master_that_is_killed_ends_the_command_and_all_workers(short, running):
+    process, children = running
+    (master,) = [pid for pid in children if "-m master" in command_of(pid)]
+    os.kill(master, signal.SIGKILL)
+    out, err = process.communicate(timeout=15)
+    assert process.returncode == 3
+    assert err == "gradcode: logs of all processes are kept in run/logs\n"
+    assert "The master ended without a summary" in out
+    assert [pid for pid in children if is_alive(pid)] == []
+
+
+def command_of(pid: int) -> str:
+    return subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
 
 
 # ---- bad input ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 
 import numpy as np
 import pytest
@@ -147,6 +148,32 @@ async def test_no_process_outlives_the_block_not_even_a_frozen_one():
         frozen = processes.workers["a"]
         os.kill(frozen.pid, signal.SIGSTOP)
     assert [process.returncode for process in processes.workers.values()] == [-9, -9]
+
+
+async def test_a_worker_that_freezes_itself_leaves_nobody_behind(tmp_path):
+    """Its freeze would last a minute; the process that was to end the freeze goes with it."""
+    freeze = 'delays.interruptions=[{ place = 0, kind = "freeze", at_seconds = 0.05, for_seconds = 60.0 }]'
+    experiment = an_experiment("workers=1", "code=uncoded(n)", "rounds=100000", freeze)
+    with LocalProcesses() as processes:
+        arguments = ["--listen", "127.0.0.1:0", "--metrics", "off", "--run-folder", str(tmp_path / "run")]
+        processes.start_master(to_toml(experiment), arguments)
+        processes.start_workers((await processes.announced()).address, 1)
+        pid = processes.workers["a"].pid
+        while not (helpers := children_of(pid)):
+            await asyncio.sleep(0.02)
+    while is_there(helpers[0]):
+        await asyncio.sleep(0.02)
+
+
+def children_of(pid: int) -> list[int]:
+    text = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in text.splitlines()]
+    return [child for child, parent in pairs if parent == pid]
+
+
+def is_there(pid: int) -> bool:
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()[:1] not in ("", "Z")
 
 
 async def test_workers_that_all_end_are_noticed():

@@ -75,6 +75,7 @@ def test_a_killed_master_leaves_no_summary_and_is_summarised_all_the_same():
     summary = summarise_run([a_record(0, score=0.5)], None, "runs/x")
     assert (summary.exit_code, summary.rounds, summary.score) == (None, 1, 0.5)
     assert "without a summary" in summary.reason
+    assert "predict" not in as_text(summary)
 
 
 def test_text_holds_what_people_ask_and_fits_the_width():

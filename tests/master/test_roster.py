@@ -50,7 +50,9 @@ def test_an_unknown_link_that_ends_changes_nothing():
 
 def test_a_drained_worker_gets_a_goodbye():
     made = roster(2, "ann", "bob")
-    turn = made.let_go(made._members.links[0])
+    link = made._members.links[0]
+    link.draining = True
+    turn = made.let_go(link)
     assert turn.commands == [CloseLink(0, "drained"), Note("lost", "worker ann: it has drained", 0)]
     assert turn.lost == [0]
 
@@ -59,3 +61,9 @@ def test_the_lobby_opens():
     turn = roster(None, "ann", "bob").open(2)
     assert turn.taken == [0, 1]
     assert [command.place for command in turn.commands if isinstance(command, Welcome)] == [0, 1]
+
+
+def test_a_draining_worker_that_hangs_up_first_has_drained_as_well():
+    made = roster(1, "ann")
+    made._members.links[0].draining = True
+    assert made.down(0, "the connection ended").commands == [Note("lost", "worker ann: it has drained", 0)]
