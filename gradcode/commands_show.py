@@ -33,7 +33,7 @@ def example_call(name: str, n_stragglers: int) -> str:
     given = {"n_workers": "n", "n_stragglers": str(n_stragglers)}
     parameters = inspect.signature(CODES[name]).parameters.values()
     needed = [each.name for each in parameters if each.default is each.empty]
-    return f"{name}({', '.join(given[each] for each in needed)})"
+    return f"{name}({', '.join(given.get(each, each) for each in needed)})"
 
 
 @dataclass(frozen=True, slots=True)

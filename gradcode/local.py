@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 LEAVE_SECONDS = 3.0
 """So long workers may take to leave when the run is over."""
+YIELDING = 5
+"""By so much workers are nicer than their master."""
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -115,7 +117,9 @@ class LocalProcesses:
         for number in range(len(self.workers), len(self.workers) + n_workers):
             name = worker_name(number)
             own = ["--master", address, "--name", name, "--give-up", "60", *arguments]
-            self.workers[name] = self._start("worker", own, log=f"worker-{name}")
+            process = self.workers[name] = self._start("worker", own, log=f"worker-{name}")
+            # On a machine with fewer processors than workers the master must not be kept waiting by them.
+            os.setpriority(os.PRIO_PROCESS, process.pid, YIELDING)
 
     async def announced(self) -> Announced:
         """Where the master is, as soon as it says so.

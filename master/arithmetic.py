@@ -91,6 +91,7 @@ class Arithmetic:
         self._decodings.clear()
         self._payloads.clear()
 
+    @np.errstate(over="ignore")
     def point_bytes(self) -> bytes:
         """What workers are sent: the optimiser's point in the wire dtype, little-endian."""
         return self.optimizer.point.astype(self._wire).tobytes()

@@ -48,7 +48,7 @@ class Field:
     @property
     def negatives(self) -> Indices:
         """For every a the element -a; shape (q,)."""
-        return np.argmax(self.sums == 0, axis=1)
+        return np.nonzero(self.sums == 0)[1]
 
 
 def prime_power(q: int) -> tuple[int, int] | None:

@@ -91,8 +91,9 @@ def random_signs(n_parts: int, n_workers: int, rng: np.random.Generator) -> Floa
 
     Multiplying all signs of a worker by -1 changes no error, so the first row loses no generality.
     """
-    signs = rng.choice(np.array([-1.0, 1.0]), size=(n_parts, n_workers))
-    return signs * signs[0]
+    signs: Floats = rng.choice(np.array([-1.0, 1.0]), size=(n_parts, n_workers))
+    signs *= signs[0].copy()
+    return signs
 
 
 def balanced_signs(n_parts: int, n_workers: int, rng: np.random.Generator) -> Floats:
@@ -136,7 +137,7 @@ def survives(frame: Sequence[Sequence[float]] | Floats, most_tries: int = 20_000
     (1, 2, 0)
     """
     rows = np.asarray(frame, dtype=np.float64)
-    n_rows, m = rows.shape
+    n_rows, m = int(rows.shape[0]), int(rows.shape[1])
     if m == 1:
         return n_rows - 1
     unit = rows / np.linalg.norm(rows, axis=1)[:, None]

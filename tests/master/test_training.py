@@ -203,23 +203,20 @@ def test_max_seconds_ends_the_run_without_spinning(limit):
         assert commands[-1] == ev.Finish(f"max_seconds = {limit:g} have passed", 0)
 
 
-@pytest.mark.parametrize("n_slow", [0, 1])
-def test_a_worker_stopped_between_collect_and_its_message_costs_under_half_a_second(n_slow):
-    sim = simulator("partial_stragglers(n, 3, 4)", rounds=20, network=Network(detect_seconds=2.0))
+def test_a_worker_stopped_between_collect_and_its_message_costs_under_half_a_second():
+    sim = simulator("partial_stragglers(n, 3, 4)", rounds=20)
+    stopped: list[int] = []
 
-    def hush(item: Any) -> None:
-        if isinstance(item, ev.Collect) and item.stamp.round == 10 and not any(muted):
+    def stop_whoever_is_asked_first(item: Any) -> None:
+        if isinstance(item, ev.Collect) and item.stamp.round == 10 and not stopped:
             sim.workers[item.link].mute_until = math.inf
-            muted.append(item.link)
+            stopped.append(item.link)
 
-    muted: list[int] = []
-    if n_slow:
-        sim.watch = hush
+    sim.watch = stop_whoever_is_asked_first
     sim.play()
     assert ends(sim.records) == {("exact", "exact")}
     usual = simulator("partial_stragglers(n, 3, 4)", rounds=20).play()
-    assert sim.records[10].seconds - usual[10].seconds < 0.5
-    assert len(muted) == n_slow
+    assert 0.0 < sim.records[10].seconds - usual[10].seconds < 0.5
 
 
 def test_a_worker_that_never_answers_costs_the_same_in_every_round():
