@@ -1,6 +1,6 @@
 """A master and its workers on this machine: as processes, or as many sessions in one process.
 
-Processes are started in sessions of their own, so that Ctrl-C in a terminal reaches only the one that
+Processes are started in process groups of their own, so that Ctrl-C in a terminal reaches only the one that
 started them, and hold the reading end of a pipe, so that they end with it whatever ends it.
 """
 
@@ -195,7 +195,9 @@ class LocalProcesses:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=child_environment(),
-                start_new_session=True,
+                # Out of reach of Ctrl-C, but not a session of its own: some kernels share processor time
+                # between sessions first, and then being nicer would mean nothing.
+                process_group=0,
             )
 
 
