@@ -27,7 +27,7 @@ class Work:
         arrived: chunk -> when its report arrived.
         seconds: chunk -> duration by the worker's clock.
         sent: the chunks in its messages that arrived.
-        gone: it lost its link or did not answer in time, and is not asked in this round.
+        gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
     """
 
     place: int

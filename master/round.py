@@ -6,9 +6,9 @@
     codes on request   computing -> collecting -> solving -> outcome, or computing again
 
 A round ends at the first of: exact; enough (the experiment's fraction, or the code's first k messages); the
-deadline; nothing more can come. A place that does not answer a request in time is gone for this round: what
-it was asked for is asked of other finishers, and a chunk that nobody else finished is computed again. After
-the deadline there is one collection and at most one repair.
+deadline; nothing more can come. A place that does not answer a request in time is gone until it does: what it
+was asked for is asked of other finishers, and a chunk that nobody else finished is computed again. After the
+deadline there is one collection and at most one repair.
 """
 
 from __future__ import annotations
@@ -189,8 +189,14 @@ class Round:
         elif not self._collecting.answer(number, now):
             return None
         self._received[number] = payload
+        self._revive(place)
         self.works[place].sent.update(term.chunk for term in self._columns([number])[0].terms)
         self._update_pending(place)
+        return self._consider(now)
+
+    def revive(self, place: int, now: float) -> list[Move]:
+        """A place that may have been given up has answered: what it finished can be asked for again."""
+        self._revive(place)
         return self._consider(now)
 
     def solved(self, decoding: Decoding, seconds: float, now: float) -> list[Move]:
@@ -340,6 +346,17 @@ class Round:
         changed = self._schedule.put_first(redo, live) if redo else {}
         moves += [Requeue(place, chunks) for place, chunks in changed.items()]
         return moves + self._consider(now)
+
+    def _revive(self, place: int) -> None:
+        work = self.works[place]
+        if self._collecting is None or not work.gone:
+            return
+        work.gone = False
+        for chunk in work.arrived:
+            self._tally.finished(place, chunk)
+            self._collecting.finish(place, chunk)
+        if len(work.arrived) < work.load:
+            self._pending.add(place)
 
     def _update_pending(self, place: int) -> None:
         """Whether the place can still deliver something in this round."""

@@ -214,7 +214,7 @@ class Training:
         moves = self.round.message_arrived(link.place, event.message, event.payload, now)
         if moves is None:
             self.chronicle.totals.duplicate_frames += 1
-            return drop
+            return drop + self._carry_out(self.round.revive(link.place, now), now)
         return self._carry_out(moves, now)
 
     def _violation(self, link: Link, kind: str, detail: str, now: float) -> list[ev.Command]:

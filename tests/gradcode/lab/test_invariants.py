@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.codes import CODES
 from common.codes.base import EXACT_TOLERANCE, GradientCode, Term
 from common.datasets import load_dataset
 from common.delays import Delays, Interruption
@@ -69,7 +68,6 @@ def codes(draw: st.DrawFn) -> tuple[str, int]:
         f"cyclic_repetition(n, {s})",
         f"partial_stragglers(n, {s + 1}, {draw(st.integers(1, 3))})",
     ]
-    assert {call.split("(")[0] for call in calls} == CODES.keys()
     # Codes on request have more that can go wrong.
     return draw(st.sampled_from([*calls, calls[-1], calls[-1]])), n
 
@@ -419,7 +417,7 @@ def bearable_plots(draw: st.DrawFn) -> Plot:
     )
 
 
-@settings(many, max_examples=max(1, EXAMPLES // 3))
+@settings(many, max_examples=max(1, EXAMPLES // 2))
 @given(bearable_plots())
 def test_with_as_many_absent_as_the_code_bears_every_step_is_that_of_gradient_descent(plot: Plot):
     """Silent workers that nobody can stand in for are late, not lost, so they are waited for."""

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.codes import CODES
 from common.delays import Delays, Interruption
 from common.errors import InvalidSpec
 from common.experiment import Experiment
@@ -54,7 +53,7 @@ def full_batch(experiment: Experiment) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("wire_dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", EXACT)
 def test_50_rounds_without_deadline_equal_full_batch_gradient_descent(name, wire_dtype, tolerance):
     experiment = Experiment(
         code=EXACT[name],
