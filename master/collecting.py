@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -117,6 +117,10 @@ class Collecting:
         """The place that was asked; None for a number that was never used."""
         return self._requests[request].message.worker if 0 <= request < len(self._requests) else None
 
+    def counts(self, request: int) -> bool:
+        """Whether the message, once it is here, is of use."""
+        return True
+
     def finish(self, place: int, chunk: int) -> None:
         """``place`` can send ``chunk``."""
         self._finishers[chunk].add(place)
@@ -126,7 +130,9 @@ class Collecting:
     def ask(self, now: float) -> list[Ask]:
         """Ask for everything that is finished and neither collected nor asked for."""
         available = {chunk: self._finishers[chunk] for chunk in self._wanted}
-        messages = self._requester.choose(available)
+        return self._open(self._requester.choose(available), now)
+
+    def _open(self, messages: Sequence[Message], now: float) -> list[Ask]:
         if not messages:
             return []
         if self._asked_at is None:
@@ -200,7 +206,7 @@ class Collecting:
         entry = self._requests[request]
         entry.open = False
         for term in entry.message.terms:
-            del self._asked[term.chunk]
+            self._asked.pop(term.chunk, None)
         numbers = self._open_of[entry.message.worker]
         numbers.remove(request)
         if not numbers:

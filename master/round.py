@@ -20,6 +20,7 @@ from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, Collecting, CollectTimes
 from master.events import Solve
+from master.joint import JointCollecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
 from master.schedule import FixedOrder
 
@@ -74,11 +75,10 @@ class Round:
         self.outcome: Outcome | None = None
         self.works = [Work(place, len(order)) for place, order in enumerate(code.assignment.orders)]
         self.left: list[Work] = []
+        self._enough = min(rules.enough, code.enough_recovered)
         self._schedule = FixedOrder(code.assignment)
         self._tally = code.stop_rule.start()
-        self._collecting = (
-            None if code.requester is None else Collecting(code.n_chunks, code.requester, collect_times)
-        )
+        self._collecting = _collecting(code, collect_times)
         self._received: dict[int, int] = {}
         self._covered: set[int] = set()
         self._present: set[int] = set()
@@ -230,7 +230,7 @@ class Round:
         if asks:
             return list(asks)
         # Sorted, so that a pattern of stragglers is the same question whatever the order of arrival.
-        numbers = tuple(sorted(self._received))
+        numbers = tuple(sorted(filter(self._counts, self._received)))
         if self._solved is None or self._solved[0] != numbers:
             self._solving = numbers
             return [Solve(self.number, self._columns(numbers))]
@@ -243,6 +243,9 @@ class Round:
         """An answer is under way: of the solver, or of workers that were asked."""
         return self._solving is not None or (self._collecting is not None and self._collecting.n_open > 0)
 
+    def _counts(self, number: int) -> bool:
+        return self._collecting is None or self._collecting.counts(number)
+
     @property
     def _promising(self) -> bool:
         """Whether what is there may be exact or enough."""
@@ -253,8 +256,7 @@ class Round:
         return self._may_be_enough(self.n_finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
-        enough = self.rules.enough
-        return enough < 1.0 and n_chunks >= (enough - ROUNDING) * self.code.n_chunks
+        return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks
 
     def _first_k(self, n_messages: int) -> bool:
         return self.code.enough_messages is not None and n_messages >= self.code.enough_messages
@@ -278,8 +280,8 @@ class Round:
             return "exact", "every chunk is recovered"
         if self._first_k(n_messages):
             return "enough", f"the code ends a round at {self.code.enough_messages} messages"
-        if self.rules.enough < 1.0 and decoding.recovered_fraction >= self.rules.enough - ROUNDING:
-            return "enough", f"a recovered fraction of {self.rules.enough:g} is enough"
+        if self._enough < 1.0 and decoding.recovered_fraction >= self._enough - ROUNDING:
+            return "enough", f"a recovered fraction of {self._enough:.3g} is enough"
         return None
 
     @property
@@ -372,3 +374,12 @@ class Round:
         if self._collecting is None:
             return tuple(self.code.messages[number] for number in numbers)
         return tuple(self._collecting.message(number) for number in numbers)
+
+
+def _collecting(code: GradientCode, times: CollectTimes) -> Collecting | None:
+    """How messages are asked for; None for fixed codes. With several parts they belong together."""
+    if code.requester is None:
+        return None
+    if code.n_parts == 1:
+        return Collecting(code.n_chunks, code.requester, times)
+    return JointCollecting(code.n_chunks, code.requester, times, code.n_parts)

@@ -1,0 +1,101 @@
+"""Pure: collecting messages that make sense only together, for codes on request with more than one part.
+
+Every message of a collection was made for the same sets of finishers. If one of them cannot come any more,
+the others are of no use: the collection is given up and asked for again, of those who are left. Gradients
+stay with the workers until the round is over, so this costs one more answer of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from common.codes.base import Requester
+from master.collecting import Ask, Collecting, CollectTimes
+
+
+class JointCollecting(Collecting):
+    """The requests of one round, asked for and answered all together.
+
+    Args:
+        n_chunks, requester, times: as for `Collecting`.
+        n_copies: l; a chunk is finished when so many places can send it.
+    """
+
+    def __init__(self, n_chunks: int, requester: Requester, times: CollectTimes, n_copies: int) -> None:
+        super().__init__(n_chunks, requester, times)
+        self._n_copies = n_copies
+        self._n_ready = 0
+        self._news = False
+        self._together: set[int] = set()
+
+    @property
+    def n_reached(self) -> int:
+        """Number of chunks that are finished by enough places."""
+        return self._n_ready
+
+    def counts(self, request: int) -> bool:
+        """Whether the message is of the collection in hand."""
+        return request in self._together
+
+    def finish(self, place: int, chunk: int) -> None:
+        """``place`` can send ``chunk``."""
+        finishers = self._finishers[chunk]
+        if place not in finishers:
+            finishers.add(place)
+            self._n_ready += len(finishers) == self._n_copies
+            self._news = True
+
+    def ask(self, now: float) -> list[Ask]:
+        """Ask for everything that is finished, if anything has changed since the last time."""
+        if not self._news:
+            return []
+        self._news = False
+        available = {chunk: places for chunk, places in enumerate(self._finishers) if places}
+        asks = self._open(self._requester.choose(available), now)
+        if asks:
+            self.collected.clear()
+            self._together = {ask.request for ask in asks}
+        return asks
+
+    def answer(self, request: int, now: float) -> bool:
+        """A message arrived. False if it is not wanted any more."""
+        entry = self._requests[request]
+        if not entry.open:
+            return False
+        self._answer_seconds.append(now - entry.asked_at)
+        self._close(request)
+        if not self._open_of:
+            for number in self._together:
+                self.collected.update(term.chunk for term in self._requests[number].message.terms)
+        self._note_end(now)
+        return True
+
+    def forsake(self, place: int, chunks: Iterable[int], now: float) -> tuple[set[int], set[int]]:
+        """Nothing more is expected of ``place``, which had finished ``chunks``.
+
+        Returns the chunks it was being asked for, and those that too few places can send now.
+        """
+        asked: set[int] = set()
+        for number in self._open_of.get(place, []):
+            entry = self._requests[number]
+            asked.update(term.chunk for term in entry.message.terms)
+            self._in_vain = self._in_vain or entry.due_at <= now
+        unfinished = set()
+        for chunk in chunks:
+            finishers = self._finishers[chunk]
+            self._n_ready -= place in finishers and len(finishers) == self._n_copies
+            finishers.discard(place)
+            if chunk not in self.collected and len(finishers) < self._n_copies:
+                unfinished.add(chunk)
+        if asked:
+            self._give_up()
+        self._note_end(now)
+        return asked, unfinished
+
+    def _give_up(self) -> None:
+        for numbers in list(self._open_of.values()):
+            for number in numbers[:]:
+                self._close(number)
+        self._together = set()
+        self.collected.clear()
+        self._news = True
