@@ -36,6 +36,9 @@ class DataSettings(Settings):
         default="digits", min_length=1, description="a built-in data set, or a .npz or .csv file"
     )
     target: str | None = Field(default=None, description="target column of a .csv file")
+    ignore: tuple[str, ...] = Field(
+        default=(), strict=False, description="columns of a .csv file to leave out, such as names and dates"
+    )
     task: Literal["regression", "classification", "binary", "classes"] | None = Field(
         default=None,
         description="regression, classification, binary or classes; left out: as the target looks",

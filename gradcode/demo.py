@@ -18,7 +18,6 @@ _ALWAYS = {
     "code": "partial_stragglers(n, 3, 4)",
     "rounds": 100,
     "data.source": "digits",
-    "model.name": "softmax",
     "delays.distribution": "constant",
     "delays.seconds": CHUNK_SECONDS,
 }

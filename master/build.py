@@ -30,6 +30,7 @@ def build_dataset(experiment: Experiment) -> Dataset:
         standardise=data.standardise,
         seed=data.seed,
         task=data.task,
+        ignore=data.ignore,
     )
 
 

@@ -50,6 +50,7 @@ def load_dataset(
     standardise: bool = True,
     seed: int = 0,
     task: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> Dataset:
     """Read a source and prepare it for training; the same arguments give the same dataset.
 
@@ -63,6 +64,7 @@ def load_dataset(
         task: ``regression``, ``classification``, ``binary`` or ``classes`` (which codes even two classes as
             0 and 1); None means as the source says, or as the labels look: text and at most 20 distinct
             whole numbers are classes, other numbers are regression.
+        ignore: columns to leave out, for CSV files and only for these.
 
     Raises:
         InvalidSpec: unknown source, arguments it does not take, a target where there are no columns.
@@ -74,14 +76,16 @@ def load_dataset(
     """
     check_task(task)
     path = _path(source)
-    if target is not None and (path is None or path.suffix.lower() == ".npz"):
-        raise InvalidSpec("target", f"must be left out: {source} is no CSV file", target)
+    if path is None or path.suffix.lower() == ".npz":
+        for field, value in (("target", target), ("ignore", ignore)):
+            if value:
+                raise InvalidSpec(field, f"must be left out: {source} is no CSV file", value)
     if path is None:
         raw = _embedded(source)
     elif path.suffix.lower() == ".npz":
         raw = read_npz(path)
     else:
-        raw = read_csv(path, target, task)
+        raw = read_csv(path, target, task, ignore)
     return prepare(raw, held_out=held_out, standardise=standardise, seed=seed, task=task)
 
 

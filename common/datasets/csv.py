@@ -23,14 +23,15 @@ COLUMNS_SHOWN = 12
 """How many column names an error lists."""
 
 
-def read_csv(path: Path, target: str | None, task: str | None = None) -> RawData:
-    """All rows of a ``.csv`` or ``.csv.gz`` file; every column but the target is a feature.
+def read_csv(path: Path, target: str | None, task: str | None = None, ignore: Sequence[str] = ()) -> RawData:
+    """All rows of a ``.csv`` or ``.csv.gz`` file; every column but the target and ``ignore`` is a feature.
 
     Args:
         path: comma-separated, UTF-8, the first row names the columns; blank lines are skipped.
         target: name of the column that holds the labels. It is never guessed.
         task: None, or what to do with the labels. A target in which some cells are numbers and others are
             not is refused as a likely mistake unless a classification is asked for.
+        ignore: names of columns to leave out.
 
     Returns:
         X dense; y numbers if every label is one, otherwise text.
@@ -44,7 +45,8 @@ def read_csv(path: Path, target: str | None, task: str | None = None) -> RawData
     with _opened(path) as stream:
         table = _Table(path.name, stream)
         position = table.find_target(target)
-        features = [column for column in range(len(table.header)) if column != position]
+        left_out = {position, *table.find_ignored(ignore, target)}
+        features = [column for column in range(len(table.header)) if column not in left_out]
         if not features:
             raise InvalidData(path.name, "must have a column besides the target", table.header)
         table.read(features, position)
@@ -104,6 +106,14 @@ class _Table:
         if target is None or target not in self.header:
             raise InvalidData("target", f"must name a column of {self.name} ({self.shown_header()})", target)
         return self.header.index(target)
+
+    def find_ignored(self, ignore: Sequence[str], target: str | None) -> list[int]:
+        """The positions of columns that are left out."""
+        unknown = [name for name in ignore if name not in self.header or name == target]
+        if unknown:
+            rule = f"must name columns of {self.name} besides the target ({self.shown_header()})"
+            raise InvalidData("ignore", rule, unknown[0])
+        return [self.header.index(name) for name in ignore]
 
     def shown_header(self) -> str:
         """The columns' names, the first few of many."""

@@ -165,3 +165,23 @@ def test_features_to_predict_are_found_by_name(write):
         read_features(path, ["note"])
     with pytest.raises(GradcodeError, match="data source: must be a file"):
         read_features("digits", ["row"])
+
+
+def test_columns_that_are_ignored_need_not_hold_numbers(tmp_path):
+    file = tmp_path / "houses.csv"
+    file.write_text("id,date,rooms,price\n1,monday,2,10.5\n2,tuesday,3,11.5\n3,sunday,4,12.5\n")
+    data = load_dataset(str(file), target="price", ignore=("date", "id"), held_out=0.0)
+    assert data.feature_names == ("rooms",)
+
+
+@pytest.mark.parametrize("ignore", [("colour",), ("price",)])
+def test_only_other_columns_of_the_file_can_be_ignored(tmp_path, ignore):
+    file = tmp_path / "houses.csv"
+    file.write_text("rooms,price\n2,10.5\n3,11.5\n")
+    with pytest.raises(InvalidData, match="ignore: must name columns of houses.csv besides the target"):
+        load_dataset(str(file), target="price", ignore=ignore)
+
+
+def test_there_is_nothing_to_ignore_where_there_are_no_columns():
+    with pytest.raises(InvalidSpec, match="ignore: must be left out: digits is no CSV file"):
+        load_dataset("digits", ignore=("pixel_0",))
