@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -26,7 +26,7 @@ class Work:
         started_at: when its link was sent the round; None while it still loads rows.
         arrived: chunk -> when its report arrived.
         seconds: chunk -> duration by the worker's clock.
-        sent: the chunks in its messages that arrived.
+        sent: its payloads that arrived.
         gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
     """
 
@@ -37,7 +37,7 @@ class Work:
     started_at: float | None = None
     arrived: dict[int, float] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
-    sent: set[int] = field(default_factory=set)
+    sent: list[int] = field(default_factory=list)
     gone: bool = False
 
     @property
@@ -84,16 +84,16 @@ class Outcome:
     @property
     def contributors(self) -> tuple[int, ...]:
         """Places whose messages enter the gradient."""
-        return tuple(sorted({place for place, _ in self.used_chunks()}))
+        return tuple(sorted({message.worker for message in self._used_messages()}))
 
-    def used_chunks(self) -> set[tuple[int, int]]:
-        """(place, chunk) of all work that enters the gradient."""
-        return {
-            (message.worker, term.chunk)
-            for message, weights in zip(self.messages, self.decoding.weights, strict=True)
-            if weights.any()
-            for term in message.terms
-        }
+    def used_chunks(self) -> dict[int, set[int]]:
+        """Payload -> the chunks in it, for those that enter the gradient."""
+        pairs = zip(self.used, self._used_messages(), strict=True)
+        return {payload: {term.chunk for term in message.terms} for (payload, _), message in pairs}
+
+    def _used_messages(self) -> Iterator[Message]:
+        pairs = zip(self.messages, self.decoding.weights, strict=True)
+        return (message for message, weights in pairs if weights.any())
 
 
 def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple[int, ...]:
@@ -116,12 +116,13 @@ def chunk_rows(
 ) -> tuple[ChunkRow, ...]:
     """One row for each finished chunk, saying whether it was used, duplicated or wasted."""
     used = outcome.used_chunks()
-    covered = {chunk for _, chunk in used}
+    covered = set().union(*used.values())
     rows = []
     for work in works:
+        given = set().union(*(used.get(payload, ()) for payload in work.sent))
         for chunk, arrived in work.arrived.items():
             state: ChunkState
-            if chunk in work.sent and (work.place, chunk) in used:
+            if chunk in given:
                 state = "used"
             else:
                 state = "duplicate" if chunk in covered else "wasted"

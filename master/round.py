@@ -190,7 +190,7 @@ class Round:
             return None
         self._received[number] = payload
         self._revive(place)
-        self.works[place].sent.update(term.chunk for term in self._columns([number])[0].terms)
+        self.works[place].sent.append(payload)
         self._update_pending(place)
         return self._consider(now)
 

@@ -19,7 +19,9 @@ def outcome(messages: list[Message], weights: list[list[float]]) -> Outcome:
     import numpy as np
 
     decoding = certify(4, 1, messages, np.array(weights))
-    return Outcome("exact", "", decoding, (), tuple(messages), (), (), 1.0, 0.0, 0.0)
+    payloads = enumerate(map(tuple, weights))
+    used = tuple((payload, row) for payload, row in payloads if any(row))
+    return Outcome("exact", "", decoding, used, tuple(messages), (), (), 1.0, 0.0, 0.0)
 
 
 def message(place: int, *chunks: int) -> Message:
@@ -59,7 +61,7 @@ def test_nobody_at_all():
 
 def test_finished_chunks_are_used_duplicate_or_wasted():
     works = [
-        work(0, {0: 0.1, 1: 0.2}, sent={0, 1}, worker="ann"),
+        work(0, {0: 0.1, 1: 0.2}, sent=[0], worker="ann"),
         work(1, {1: 0.1, 2: 0.3}, worker="bob"),
         work(2, {}),
     ]
@@ -75,13 +77,13 @@ def test_finished_chunks_are_used_duplicate_or_wasted():
 
 
 def test_a_message_without_weight_is_not_used():
-    works = [work(0, {0: 0.1}, sent={0}), work(1, {0: 0.2}, sent={0})]
+    works = [work(0, {0: 0.1}, sent=[0]), work(1, {0: 0.2}, sent=[1])]
     rows = chunk_rows(works, 0, 0.0, outcome([message(0, 0), message(1, 0)], [[1.0], [0.0]]))
     assert [row.state for row in rows] == ["used", "duplicate"]
 
 
 def test_of_two_links_at_a_place_the_one_that_sent_is_credited():
-    old, new = work(0, {0: 0.1}, sent={0}, worker="old"), work(0, {0: 0.3}, worker="new")
+    old, new = work(0, {0: 0.1}, sent=[0], worker="old"), work(0, {0: 0.3}, sent=[1], worker="new")
     rows = chunk_rows([new, old], 0, 0.0, outcome([message(0, 0)], [[1.0]]))
     assert {row.worker: row.state for row in rows} == {"old": "used", "new": "duplicate"}
 

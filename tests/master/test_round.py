@@ -230,6 +230,31 @@ def test_an_answer_after_its_time_is_taken_if_nobody_else_could_be_asked():
     assert played.ended[0] == "exact"
 
 
+def test_a_place_that_answers_too_late_can_be_asked_again():
+    """Both of two answers that overlap with a repair come late; what they held is not lost with them."""
+    played = Played(partial_stragglers(4, 2), waits=True)
+    played.lose(3, now=0.0)
+    for place, chunks in ((0, (0, 1)), (1, (1, 2)), (2, (2, 3))):
+        played.finish(place, *chunks, now=0.1)
+    assert [(ask.place, [term.chunk for term in ask.terms]) for ask in played.asks] == [
+        (0, [0, 1]),
+        (2, [2, 3]),
+    ]
+    played.tick(now=0.35)
+    assert [term.chunk for term in played.asks[2].terms] == [1, 2]
+    for place, number in ((0, 0), (2, 1)):
+        assert played.send(place, number, now=0.4) is None, "a chunk of it would count twice"
+        played.take(played.round.revive(place, now=0.4), 0.4)
+    played.send(1, 2, now=0.45)
+    assert [(ask.place, [term.chunk for term in ask.terms]) for ask in played.asks[3:]] == [
+        (0, [0]),
+        (2, [3]),
+    ]
+    played.send(0, 3, now=0.5)
+    played.send(2, 4, now=0.5)
+    assert played.ended[0] == "exact"
+
+
 def test_an_unfinished_chunk_goes_first_where_it_waits():
     played = Played(partial_stragglers(4, 3))
     for place in range(4):

@@ -178,7 +178,7 @@ def test_columns_that_are_ignored_need_not_hold_numbers(tmp_path):
 def test_only_other_columns_of_the_file_can_be_ignored(tmp_path, ignore):
     file = tmp_path / "houses.csv"
     file.write_text("rooms,price\n2,10.5\n3,11.5\n")
-    with pytest.raises(InvalidData, match="ignore: must name columns of houses.csv besides the target"):
+    with pytest.raises(InvalidData, match=r"ignore: must name columns of houses\.csv besides the target"):
         load_dataset(str(file), target="price", ignore=ignore)
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.codes.base import EXACT_TOLERANCE, GradientCode, Term
+from common.codes.base import EXACT_TOLERANCE, GradientCode, Term, decoding_target
 from common.datasets import load_dataset
 from common.delays import Delays, Interruption
 from common.models import ModelShape, make_model
@@ -66,6 +66,7 @@ def codes(draw: st.DrawFn) -> tuple[str, int]:
         f"ignore_stragglers(n, {s})",
         f"fractional_repetition(n, {divisor - 1})",
         f"cyclic_repetition(n, {s})",
+        f"partial_stragglers(n, {s + 1}, {draw(st.integers(1, 3))}, {draw(st.integers(1, s + 1))})",
         f"partial_stragglers(n, {s + 1}, {draw(st.integers(1, 3))})",
     ]
     # Codes on request have more that can go wrong.
@@ -263,28 +264,32 @@ class Witness:
     def combine(self, command: ev.Combine) -> None:
         """No payload counts twice, and the coefficients are those that the certificate claims."""
         assert self.code is not None
-        assert self.code.n_parts == 1
+        n_parts, n_chunks = self.code.n_parts, self.code.n_chunks
         payloads = [payload for payload, _ in command.weights]
         assert len(set(payloads)) == len(payloads)
         assert self.used.isdisjoint(payloads)
         assert self.discarded.isdisjoint(payloads)
         self.used.update(payloads)
-        achieved = np.zeros(self.code.n_chunks)
-        for payload, (weight,) in command.weights:
+        achieved = np.zeros((n_parts * n_chunks, n_parts))
+        for payload, weights in command.weights:
             for term in self.terms[payload]:
-                achieved[term.chunk] += weight * term.coefficient
+                achieved[term.part * n_chunks + term.chunk] += term.coefficient * np.array(weights)
         outcome = self.sim.training.round.outcome
-        assert np.allclose(achieved, outcome.decoding.coefficients[:, 0], atol=1e-9)
+        assert np.allclose(achieved, outcome.decoding.coefficients, atol=1e-9)
         self.coefficients[command.round] = achieved
 
     def step(self, command: ev.Step) -> None:
         """The same step in one process."""
-        coefficients = self.coefficients[command.round]
-        total = np.zeros(MODEL.n_parameters)
-        for chunk, coefficient in enumerate(coefficients):
-            first, end = (k * DATA.n_rows // len(coefficients) for k in (chunk, chunk + 1))
+        n_parts, n_chunks = self.code.n_parts, self.code.n_chunks
+        length = -(-MODEL.n_parameters // n_parts)
+        parts = np.zeros((n_parts * n_chunks, length))
+        for chunk in range(n_chunks):
+            first, end = (k * DATA.n_rows // n_chunks for k in (chunk, chunk + 1))
             X, y = DATA.X_train[first:end], DATA.y_train[first:end]
-            total += coefficient * MODEL.loss_and_gradient(self.shadow, X, y)[1]
+            padded = np.zeros(n_parts * length)
+            padded[: MODEL.n_parameters] = MODEL.loss_and_gradient(self.shadow, X, y)[1]
+            parts[chunk::n_chunks] = padded.reshape(n_parts, length)
+        total = (self.coefficients[command.round].T @ parts).reshape(-1)[: MODEL.n_parameters]
         l2 = L2 * np.where(MODEL.regularised(), self.shadow, 0.0)
         self.shadow = self.shadow - RATE * (total / DATA.n_rows + l2)
 
@@ -293,22 +298,22 @@ class Witness:
         record = command.record
         assert record.round == len(self.records)
         self.records.append(record.round)
-        n_chunks = self.code.n_chunks
+        rows = self.code.n_parts * self.code.n_chunks
         if record.outcome == "exact":
-            assert record.residual <= EXACT_TOLERANCE * n_chunks**0.5
+            assert record.residual <= EXACT_TOLERANCE * rows**0.5
         achieved = self.coefficients.get(record.round)
         if achieved is not None:
             assert record.stepped
-            assert record.residual == pytest.approx(np.linalg.norm(achieved - 1.0), abs=1e-9)
-            assert record.recovered_fraction == pytest.approx(
-                max(0.0, 1.0 - record.residual**2 / n_chunks), abs=1e-9
-            )
+            target = decoding_target(self.code.n_chunks, self.code.n_parts)
+            assert record.residual == pytest.approx(np.linalg.norm(achieved - target), abs=1e-9)
+            recovered = max(0.0, 1.0 - record.residual**2 / rows)
+            assert record.recovered_fraction == pytest.approx(recovered, abs=1e-9)
         assert record.stepped == (record.outcome != "failed")
-        rows = Counter((row.round, row.place, row.chunk) for row in record.chunks if row.state == "used")
-        assert all(count == 1 for count in rows.values())
-        assert {place for _, place, _ in rows} <= set(record.contributors)
+        used = Counter((row.round, row.place, row.chunk) for row in record.chunks if row.state == "used")
+        assert all(count == 1 for count in used.values())
+        assert {place for _, place, _ in used} <= set(record.contributors)
         if record.stepped and not {"lost", "later"} & self.sim_frames:
-            assert record.chunks_used >= record.recovered_fraction * n_chunks - 1e-6
+            assert record.chunks_used >= record.recovered_fraction * self.code.n_chunks - 1e-6
         assert 0.0 <= record.loss_share <= 1.0 + 1e-9
 
     def finish(self, command: ev.Finish) -> None:
