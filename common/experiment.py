@@ -271,7 +271,7 @@ def check_experiment(experiment: Experiment, n_workers: int | None = None) -> Gr
 
     n_places = n_workers if experiment.workers == "joined" else experiment.workers
     if n_places is None:
-        find(CODES, parse_call(experiment.code, {"n": 1}, what="code").name, what="code")
+        find(CODES, parse_call(experiment.code, {"n": 1}, what="code", nested=True).name, what="code")
         return None
     named = {
         "delays.factors": experiment.delays.factors,

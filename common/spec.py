@@ -1,7 +1,8 @@
 """The one notation for things with parameters: ``cyclic_repetition(n, 3)``.
 
 Used alike on the command line, in experiment files, logs and run folders, for codes, datasets and whatever
-else is a name with arguments. A call has literals only; nothing is ever evaluated.
+else is a name with arguments. A call has literals only, or other calls where a code is made of another one:
+``grouped(cyclic_repetition(10, 2), n)``. Nothing is ever evaluated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from common.codes import CODES
 from common.codes.base import GradientCode
@@ -37,20 +38,27 @@ class Call:
     """
 
     name: str
-    args: tuple[Value, ...] = ()
-    kwargs: Mapping[str, Value] = field(default_factory=dict)
+    args: tuple[Argument, ...] = ()
+    kwargs: Mapping[str, Argument] = field(default_factory=dict)
 
 
-def parse_call(text: str, names: Mapping[str, int] | None = None, what: str = "spec") -> Call:
+Argument: TypeAlias = "Value | Call"
+"""What an argument of a call can be; another call only where that is asked for."""
+
+
+def parse_call(
+    text: str, names: Mapping[str, int] | None = None, what: str = "spec", nested: bool = False
+) -> Call:
     """Read a call such as ``synthetic(rows=1000, features=20)``; a bare name is a call without arguments.
 
     Args:
         text: the notation. Arguments are numbers, strings, True or False, lists of these, and ``names``.
         names: values that may be written by name, such as ``{"n": 8}``.
         what: the field that the text came from, for errors.
+        nested: arguments may be calls themselves.
 
     Raises:
-        InvalidSpec: anything else than a name with literal arguments.
+        InvalidSpec: anything else than a name with such arguments.
 
     >>> parse_call("cyclic_repetition(n, 3)", {"n": 8})
     Call(name='cyclic_repetition', args=(8, 3), kwargs={})
@@ -64,15 +72,7 @@ def parse_call(text: str, names: Mapping[str, int] | None = None, what: str = "s
         return Call(node.id)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise InvalidSpec(what, rule, text)
-    known = names or {}
-    read = _Reader(source, known, what)
-    args = tuple(read.value(argument) for argument in node.args)
-    kwargs: dict[str, Value] = {}
-    for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg in kwargs:
-            raise InvalidSpec(what, "must name every argument once", text)
-        kwargs[keyword.arg] = read.value(keyword.value)
-    return Call(node.func.id, args, kwargs)
+    return _Reader(source, names or {}, what, nested).call(node.func.id, node)
 
 
 def format_call(call: Call) -> str:
@@ -81,8 +81,8 @@ def format_call(call: Call) -> str:
     >>> format_call(Call("synthetic", (1000,), {"kind": "dense"}))
     'synthetic(1000, kind="dense")'
     """
-    shown = [literal(value) for value in call.args]
-    shown += [f"{name}={literal(value)}" for name, value in call.kwargs.items()]
+    shown = [_written(value) for value in call.args]
+    shown += [f"{name}={_written(value)}" for name, value in call.kwargs.items()]
     return f"{call.name}({', '.join(shown)})" if shown else call.name
 
 
@@ -90,8 +90,8 @@ def make_code(text: str, n_workers: int) -> GradientCode:
     """The gradient code that ``text`` describes, for ``n_workers`` workers.
 
     Args:
-        text: such as ``cyclic_repetition(n, 3)``; ``n`` stands for the number of workers, and a call
-            without any argument is given it.
+        text: such as ``cyclic_repetition(n, 3)`` or ``grouped(cyclic_repetition(10, 3), n)``; ``n`` stands
+            for the number of workers, and a call without any argument is given it.
         n_workers: the experiment's number of workers.
 
     Raises:
@@ -100,20 +100,33 @@ def make_code(text: str, n_workers: int) -> GradientCode:
     >>> make_code("fractional_repetition(n, 1)", 8).spec
     'fractional_repetition(8, 1)'
     """
-    call = parse_call(text, {"n": n_workers}, what="code")
-    construction = find(CODES, call.name, what="code")
-    signature = inspect.signature(construction)
-    args = call.args if call.args or call.kwargs else (n_workers,)
-    try:
-        given = signature.bind_partial(*args, **call.kwargs).arguments
-    except TypeError as error:
-        raise InvalidSpec("code", f"must fit {call.name}{_shape(construction)}: {error}", text) from None
-    for name, parameter in signature.parameters.items():
-        if parameter.default is parameter.empty and name not in given:
-            raise InvalidSpec("code", f"must fit {call.name}{_shape(construction)}: {name} is missing", text)
+    call = parse_call(text, {"n": n_workers}, what="code", nested=True)
+    if not call.args and not call.kwargs:
+        call = Call(call.name, (n_workers,))
+    construction, given = _fitted(call)
     if type(given["n_workers"]) is int and given["n_workers"] != n_workers:
         raise InvalidSpec("code", f"n_workers must equal workers ({n_workers})", given["n_workers"])
     return construction(**given)
+
+
+def _fitted(call: Call) -> tuple[Callable[..., GradientCode], dict[str, object]]:
+    """The construction that ``call`` names and the arguments it gives, with codes in place of calls."""
+    construction = find(CODES, call.name, what="code")
+    signature = inspect.signature(construction)
+    shape = f"must fit {call.name}{_shape(construction)}"
+    try:
+        given = signature.bind_partial(*call.args, **call.kwargs).arguments
+    except TypeError as error:
+        raise InvalidSpec("code", f"{shape}: {error}", format_call(call)) from None
+    for name, parameter in signature.parameters.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise InvalidSpec("code", f"{shape}: {name} is missing", format_call(call))
+        if isinstance(given.get(name), Call):
+            if name != "code":
+                raise InvalidSpec(name, "must not be a call", format_call(given[name]))
+            inner, arguments = _fitted(given[name])
+            given[name] = inner(**arguments)
+    return construction, given
 
 
 def find(known: Mapping[str, T], name: str, what: str) -> T:
@@ -151,13 +164,33 @@ def _parsed(source: str) -> ast.expr | None:
         return None
 
 
+def _written(value: Argument) -> str:
+    if isinstance(value, Call):
+        return format_call(value) if value.args or value.kwargs else f"{value.name}()"
+    return literal(value)
+
+
 @dataclass(frozen=True)
 class _Reader:
-    """Reads literal nodes of ``source``."""
+    """Reads nodes of ``source``."""
 
     source: str
     names: Mapping[str, int]
     what: str
+    nested: bool
+
+    def call(self, name: str, node: ast.Call) -> Call:
+        kwargs: dict[str, Argument] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None or keyword.arg in kwargs:
+                raise InvalidSpec(self.what, "must name every argument once", self.source)
+            kwargs[keyword.arg] = self.argument(keyword.value)
+        return Call(name, tuple([self.argument(argument) for argument in node.args]), kwargs)
+
+    def argument(self, node: ast.expr) -> Argument:
+        if self.nested and isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return self.call(node.func.id, node)
+        return self.value(node)
 
     def value(self, node: ast.expr) -> Value:
         if isinstance(node, ast.List):

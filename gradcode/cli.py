@@ -214,17 +214,41 @@ def stop(
 # ---- without a master -----------------------------------------------------------------------------------
 
 
-@app.command(epilog="\b\nExamples:\n  gradcode codes\n  gradcode codes --workers 12 --stragglers 2")
-def codes(
-    n_workers: Annotated[
-        int, typer.Option("--workers", "-n", min=1, max=1000, help="Number of workers.")
-    ] = 8,
-    n_stragglers: Annotated[int, typer.Option("--stragglers", min=0, help="Stragglers to survive.")] = 3,
-) -> None:
-    """List the gradient codes: what each costs and what it promises."""
-    from gradcode.commands_show import show_codes
+CODES_EPILOG = """\b
+Examples:
+  gradcode codes                                          all of them
+  gradcode codes 'cyclic_repetition(12, 3)'               one plan: what stragglers cost
+  gradcode codes 'cyclic_repetition(n, 3)' -n 20 --plot plan.png
+  gradcode codes --format json | jq .plan.promise
+"""
 
-    show_codes(n_workers, n_stragglers)
+
+@app.command(epilog=CODES_EPILOG)
+def codes(
+    plan: Annotated[
+        str | None, typer.Argument(metavar="PLAN", help="A code with its parameters; without it all codes.")
+    ] = None,
+    n_workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-n", min=1, max=10_000, help="Number of workers n; otherwise 12, or what PLAN says."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="OUT.png", help="Draw the plan; also .svg and .pdf.")
+    ] = None,
+    form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
+) -> None:
+    """List the gradient codes, or show what a plan costs and what is left when workers are absent."""
+    from gradcode.commands_codes import show_codes, show_plan
+
+    if plan is not None:
+        raise typer.Exit(0 if show_plan(plan, n_workers, form.value, plot) else 2)
+    if plot is not None:
+        from common.errors import InvalidSpec
+
+        raise InvalidSpec("--plot", "needs a PLAN to draw", str(plot))
+    show_codes(n_workers, form.value)
 
 
 @app.command(

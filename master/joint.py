@@ -25,13 +25,14 @@ class JointCollecting(Collecting):
         super().__init__(n_chunks, requester, times)
         self._n_copies = n_copies
         self._n_ready = 0
+        self._n_promised = 0
         self._news = False
         self._together: set[int] = set()
 
     @property
     def n_reached(self) -> int:
-        """Number of chunks that are finished by enough places."""
-        return self._n_ready
+        """Number of chunks that are finished by enough places, or were when the collected was asked for."""
+        return max(self._n_ready, self._n_promised if self.collected else 0)
 
     def counts(self, request: int) -> bool:
         """Whether the message is of the collection in hand."""
@@ -47,13 +48,14 @@ class JointCollecting(Collecting):
 
     def ask(self, now: float) -> list[Ask]:
         """Ask for everything that is finished, if anything has changed since the last time."""
-        if not self._news:
+        if not self._news or (self.collected and self._n_promised == len(self._finishers)):
             return []
         self._news = False
         available = {chunk: places for chunk, places in enumerate(self._finishers) if places}
         asks = self._open(self._requester.choose(available), now)
         if asks:
             self.collected.clear()
+            self._n_promised = self._n_ready
             self._together = {ask.request for ask in asks}
         return asks
 
@@ -73,13 +75,11 @@ class JointCollecting(Collecting):
     def forsake(self, place: int, chunks: Iterable[int], now: float) -> tuple[set[int], set[int]]:
         """Nothing more is expected of ``place``, which had finished ``chunks``.
 
-        Returns the chunks it was being asked for, and those that too few places can send now.
+        Returns no chunk to ask of others, since all is asked for again when there is enough, and the chunks
+        that too few places can send now.
         """
-        asked: set[int] = set()
-        for number in self._open_of.get(place, []):
-            entry = self._requests[number]
-            asked.update(term.chunk for term in entry.message.terms)
-            self._in_vain = self._in_vain or entry.due_at <= now
+        asked = self._open_of.get(place, [])
+        self._in_vain = self._in_vain or any(self._requests[number].due_at <= now for number in asked)
         unfinished = set()
         for chunk in chunks:
             finishers = self._finishers[chunk]
@@ -90,7 +90,7 @@ class JointCollecting(Collecting):
         if asked:
             self._give_up()
         self._note_end(now)
-        return asked, unfinished
+        return set(), unfinished
 
     def _give_up(self) -> None:
         for numbers in list(self._open_of.values()):

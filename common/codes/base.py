@@ -148,6 +148,8 @@ class GradientCode:
         requester: chooses messages, for codes on request; None for fixed codes.
         n_parts: m, the number of parts a gradient is cut into.
         enough_messages: the code itself ends a round after so many messages, exact or not; or None.
+        enough_recovered: the code itself ends a round when the decoding recovers so much, as published for
+            partial recovery; any n - s workers then do. 1.0 asks for everything.
         estimator: what an inexact decoding estimates: ``as published`` or ``rescaled`` to be unbiased.
     """
 
@@ -160,6 +162,7 @@ class GradientCode:
     requester: Requester | None = None
     n_parts: int = 1
     enough_messages: int | None = None
+    enough_recovered: float = 1.0
     estimator: str = "as published"
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What no code can do better: the least load for exact and for partial recovery. Exact arithmetic throughout."""
+"""What no code can do better: the least load for exact and for partial recovery, in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def least_partial_load(n_workers: int, n_stragglers: int, recovered: Share) -> F
 def replications_suffice(
     n_workers: int, n_stragglers: int, replications: Sequence[int], recovered: Share
 ) -> bool:
-    """Whether chunks that are on y_1, y_2, ... workers can be enough to recover alpha of them; necessary only.
+    """Whether chunks that are on y_1, y_2, ... workers can be enough to recover alpha of them.
 
-    The condition is sum_i C(n - y_i, n - s) <= C(n, s) k (1 - alpha): its left side counts, over all sets of
-    stragglers, the chunks of which no holder is left.
+    Necessary, not sufficient: sum_i C(n - y_i, n - s) <= C(n, s) k (1 - alpha), where the left side counts
+    the chunks of which no holder is left, over all sets of stragglers.
 
     Args:
         n_workers: n, at least 1. n_stragglers: s, 0 to n - 1.
@@ -153,7 +153,11 @@ def _workers(n_workers: int, n_stragglers: int) -> tuple[int, int]:
 
 
 def _share(recovered: Share) -> Fraction:
-    if isinstance(recovered, bool) or not isinstance(recovered, int | float | Fraction) or not 0 < recovered <= 1:
+    if (
+        isinstance(recovered, bool)
+        or not isinstance(recovered, int | float | Fraction)
+        or not 0 < recovered <= 1
+    ):
         raise InvalidSpec("recovered", "must be a share above 0 and at most 1", recovered)
     return Fraction(recovered).limit_denominator(_MOST_DENOMINATOR)
 

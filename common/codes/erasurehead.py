@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from common.codes.base import GradientCode, Message
 from common.codes.decoders import FirstOfGroup
+from common.codes.erasures import check_groups
 from common.codes.fractional_repetition import fractional_repetition
 from common.codes.parameters import canonical, whole
 from common.errors import InvalidSpec
@@ -36,19 +37,14 @@ def erasurehead(n_workers: int, copies: int, collect: int, estimator: str = "pub
         InvalidSpec: a parameter is out of range, or c does not divide n.
 
     Source: Wang, Charles, Papailiopoulos 2019 (ErasureHead). The paper gives a block to consecutive workers;
-        here its copies are far apart, as in ``fractional_repetition``, and it divides by 1 - p on no account.
+        here its copies are far apart, as in ``fractional_repetition``. The rescaling is not the paper's.
 
     >>> code = erasurehead(6, copies=2, collect=3)
     >>> code.enough_messages, code.assignment.orders[0], code.assignment.orders[3]
     (3, (0, 1), (0, 1))
     """
-    n = whole("n_workers", n_workers, least=1)
-    c = whole("copies", copies, least=1, most=n, most_is="n_workers")
+    n, c = check_groups(n_workers, copies)
     r = whole("collect", collect, least=1, most=n, most_is="n_workers")
-    if n % c:
-        possible = [each for each in range(1, n + 1) if n % each == 0]
-        nearest = min(possible, key=lambda each: abs(each - c))
-        raise InvalidSpec("copies", f"must divide n_workers = {n}, such as {nearest}", c)
     if estimator not in ESTIMATORS:
         raise InvalidSpec("estimator", f"must be one of {', '.join(ESTIMATORS)}", estimator)
     return replace(

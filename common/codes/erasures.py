@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
 
-from common.codes.parameters import whole
+from common.codes.parameters import check_size, whole
 from common.errors import InvalidSpec
 
 
@@ -53,7 +53,7 @@ class Erasures:
         return kept * gap + smoothness * rate**2 * float(self.one - self.two) * spread / 2
 
     def noise_floor(self, rate: float, smoothness: float, curvature: float, spread: float) -> float:
-        """Where ``progress`` comes to rest: the loss ends no further than this from its least value, on average."""
+        """Where ``progress`` comes to rest: how far above its least value the mean loss stays at most."""
         self._check_rate(rate, smoothness)
         noise = smoothness * rate * float(self.one - self.two) * spread
         return noise / (2 * curvature * float(self.contraction))
@@ -79,7 +79,8 @@ def erasures(n_workers: int, copies: int, collect: int) -> Erasures:
     >>> erasures(6, copies=2, collect=3).contraction
     Fraction(4, 5)
     """
-    n, c, r = _sizes(n_workers, copies, collect)
+    n, c = check_groups(n_workers, copies)
+    r = whole("collect", collect, least=1, most=n, most_is="n_workers")
     return Erasures(Fraction(comb(n - c, r), comb(n, r)), Fraction(comb(max(n - 2 * c, 0), r), comb(n, r)))
 
 
@@ -111,10 +112,12 @@ def worst_coefficient_error(copies: int, n_absent: int) -> int:
     return c * (whole("n_absent", n_absent, least=0) // c)
 
 
-def _sizes(n_workers: int, copies: int, collect: int) -> tuple[int, int, int]:
+def check_groups(n_workers: int, copies: int) -> tuple[int, int]:
+    """n and c as whole numbers; refuses a c that does not divide n and names the nearest one that does."""
     n = whole("n_workers", n_workers, least=1)
     c = whole("copies", copies, least=1, most=n, most_is="n_workers")
-    r = whole("collect", collect, least=1, most=n, most_is="n_workers")
+    check_size(n, c)
     if n % c:
-        raise InvalidSpec("copies", f"must divide n_workers = {n}", c)
-    return n, c, r
+        nearest = next(c + step for k in range(n) for step in (-k, k) if c + step > 0 and n % (c + step) == 0)
+        raise InvalidSpec("copies", f"must divide n_workers = {n}, such as {nearest}", c)
+    return n, c

@@ -13,7 +13,7 @@ the line that the circle is rolled out to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,21 +48,34 @@ class Intervals:
 
     def weights(self, code: GradientCode, received: Sequence[Message]) -> NDArray[np.float64]:
         """Weights of shape (len(received), 1); terms of a message are in the order of the circle."""
-        n = code.n_chunks
-        edges = [
-            _Edge(column, (a := message.terms[0].chunk), (a + len(message.terms)) % n, len(message.terms))
-            for column, message in enumerate(received)
-        ]
-        forest = _Forest.of(n, edges)
+        edges = _edges(code.n_chunks, [(m.terms[0].chunk, len(m.terms)) for m in received])
+        forest = _Forest.of(code.n_chunks, edges)
         weights = np.zeros((len(received), 1))
-        walk = forest.shortest_closed_walk()
+        walk = forest.least_noisy_closed_walk()
         if walk is not None:
             edge, turns = walk
             weights[edge.column] = 1 / turns
             forest.add_walks([(edge.head, 1 / turns), (edge.tail, -1 / turns)], weights)
         else:
-            forest.add_walks(_best_arcs(forest, edges), weights)
+            forest.add_walks(_best_arcs(forest, edges)[1], weights)
         return weights
+
+
+def most_recovered(n_chunks: int, intervals: Sequence[tuple[int, int]]) -> int:
+    """How many chunks ``Intervals`` recovers from sums with these first chunks and numbers of chunks.
+
+    >>> most_recovered(7, [(2, 3), (5, 3)]), most_recovered(3, [(0, 2), (1, 2), (2, 2)])
+    (6, 3)
+    """
+    edges = _edges(n_chunks, intervals)
+    forest = _Forest.of(n_chunks, edges)
+    if forest.least_noisy_closed_walk() is not None:
+        return n_chunks
+    return n_chunks - _best_arcs(forest, edges)[0]
+
+
+def _edges(n: int, intervals: Sequence[tuple[int, int]]) -> list[_Edge]:
+    return [_Edge(k, first, (first + length) % n, length) for k, (first, length) in enumerate(intervals)]
 
 
 @dataclass
@@ -70,12 +83,12 @@ class _Forest:
     """Spanning trees of the graph, found breadth first, and the potentials along them."""
 
     n: int
-    order: list[int] = field(default_factory=list)
-    component: list[int] = field(default_factory=list)
-    potential: list[int] = field(default_factory=list)
-    depth: list[int] = field(default_factory=list)
-    parent: list[_Edge | None] = field(default_factory=list)
-    chords: list[_Edge] = field(default_factory=list)
+    order: list[int]
+    component: list[int]
+    potential: list[int]
+    depth: list[int]
+    parent: list[_Edge | None]
+    chords: list[_Edge]
 
     @classmethod
     def of(cls, n: int, edges: Sequence[_Edge]) -> _Forest:
@@ -84,7 +97,7 @@ class _Forest:
         for edge in edges:
             at[edge.tail].append(edge)
             at[edge.head].append(edge)
-        forest = cls(n, [], [-1] * n, [0] * n, [0] * n, [None] * n)
+        forest = cls(n, [], [-1] * n, [0] * n, [0] * n, [None] * n, [])
         for root in range(n):
             if forest.component[root] < 0:
                 forest._grow(root, at)
@@ -104,12 +117,13 @@ class _Forest:
                 other = edge.head if forwards else edge.tail
                 if self.component[other] < 0:
                     self.component[other] = root
-                    self.potential[other] = self.potential[vertex] + (edge.length if forwards else -edge.length)
+                    step = edge.length if forwards else -edge.length
+                    self.potential[other] = self.potential[vertex] + step
                     self.depth[other] = self.depth[vertex] + 1
                     self.parent[other] = edge
                     self.order.append(other)
 
-    def shortest_closed_walk(self) -> tuple[_Edge, int] | None:
+    def least_noisy_closed_walk(self) -> tuple[_Edge, int] | None:
         """A chord that closes a walk round the circle, and how often it goes round; the least noisy one.
 
         A walk of k messages with weights 1/t amplifies noise sqrt(k) / t times.
@@ -125,7 +139,7 @@ class _Forest:
         return found
 
     def add_walks(self, ends: Iterable[tuple[int, float]], weights: NDArray[np.float64]) -> None:
-        """Add the tree walks from vertices with a positive amount in ``ends`` to those with a negative one."""
+        """Add the tree walks from vertices with a positive amount to those with a negative one."""
         flow = [0.0] * self.n
         for vertex, amount in ends:
             flow[vertex] += amount
@@ -137,8 +151,8 @@ class _Forest:
                 flow[edge.head if forwards else edge.tail] += flow[vertex]
 
 
-def _best_arcs(forest: _Forest, edges: Sequence[_Edge]) -> list[tuple[int, float]]:
-    """Where arcs begin (1) and end (-1) that leave out the fewest chunks; there is no closed walk.
+def _best_arcs(forest: _Forest, edges: Sequence[_Edge]) -> tuple[int, list[tuple[int, float]]]:
+    """Where there is no closed walk: how few chunks must be left out, and where arcs begin (1) and end (-1).
 
     The circle is cut in the chunk that the fewest messages hold. Whatever arcs are best, that chunk is either
     left out or inside an arc of a class that reaches over the cut; there are no more such classes than
@@ -154,7 +168,7 @@ def _best_arcs(forest: _Forest, edges: Sequence[_Edge]) -> list[tuple[int, float
     for run, (component, shift) in enumerate(over):
         lost[number[component, shift + n], run] = 0
     now = np.full(len(over) + 1, _FAR, dtype=np.int32)
-    now[-1] = -1  # the last run leaves out the chunk in the cut; it starts at the first vertex with nothing lost
+    now[-1] = -1  # the last run leaves out the chunk in the cut: nothing is lost at the first vertex
     for own in classes:
         now += 1
         row = lost[number[own]]
@@ -162,7 +176,7 @@ def _best_arcs(forest: _Forest, edges: Sequence[_Edge]) -> list[tuple[int, float
         row[:] = now
     totals = [int(lost[number[own], run]) for run, own in enumerate(over)] + [int(now[-1]) + 1]
     best = int(np.argmin(totals))
-    return _ends(vertices, classes, over[best] if best < len(over) else None, n)
+    return totals[best], _ends(vertices, classes, over[best] if best < len(over) else None, n)
 
 
 def _least_covered(n: int, edges: Sequence[_Edge]) -> int:

@@ -1,4 +1,4 @@
-"""Workers that are slow but not dead: some chunks are sent uncoded, so that slow workers do useful work too."""
+"""For workers that are slow but not dead: some chunks are sent uncoded, so that slow ones are of use too."""
 
 from __future__ import annotations
 
@@ -58,13 +58,14 @@ def partial_naive_cyclic(
 ) -> GradientCode:
     """p - s - 1 chunks of its own a worker, then s + 1 chunks of a cyclic repetition code: two messages.
 
-    As ``partial_naive_fractional``, for any n > s: the answer needs all n first messages and n - s second ones.
+    As ``partial_naive_fractional``, for any n > s: the answer needs all n first messages, n - s second ones.
 
     Args:
         n_workers: n, at least 1.
         n_stragglers: s, slow workers whose second message is not waited for, 0 to n - 1.
         chunks_per_worker: p, at least s + 2. There are n (p - s) chunks.
-        variant, seed: of the cyclic repetition code.
+        variant: of the cyclic repetition code: ``auto``, ``cyclic_mds`` or ``random``.
+        seed: of its random variant, at least 0.
 
     Raises:
         InvalidSpec: a parameter is out of range, as for ``cyclic_repetition``.
@@ -83,7 +84,7 @@ def partial_naive_cyclic(
         spec=canonical(partial_naive_cyclic, n, s, p, variant, seed),
         assignment=assignment,
         messages=messages,
-        decoder=NaiveAndCoded(n * (p - s - 1)),
+        decoder=NaiveAndCoded(n * (p - s - 1), coded),
         stop_rule=AllNaiveAndCoded(n, n - s),
         n_stragglers=0,
     )
@@ -139,12 +140,17 @@ def partial_naive_load(n_workers: int, n_stragglers: int, chunks_per_worker: int
 
 @dataclass(frozen=True, slots=True)
 class NaiveAndCoded:
-    """Weight 1 for sums of uncoded chunks, least squares for the others; chunks below ``first_coded`` are uncoded.
+    """Weight 1 for sums of uncoded chunks; least squares for the others.
+
+    Args:
+        first_coded: chunks from this one on are coded.
+        coded: their code. How much it amplifies rounding is how much the whole plan does.
 
     Cost: that of ``LeastSquares`` for the coded messages.
     """
 
     first_coded: int
+    coded: GradientCode
 
     def weights(self, code: GradientCode, received: Sequence[Message]) -> NDArray[np.float64]:
         """Weights of shape (len(received), 1)."""
@@ -209,7 +215,7 @@ def _sizes(n_workers: int, n_stragglers: int, chunks_per_worker: int) -> tuple[i
 
 
 def _naive_then(coded: GradientCode, n_naive: int) -> tuple[Assignment, tuple[Message, ...]]:
-    """Every worker's own chunks before those of ``coded``; message 2w is the first of worker w, 2w + 1 its second."""
+    """Every worker's own chunks before those of ``coded``; its messages are 2 worker and 2 worker + 1."""
     n = coded.n_workers
     first = n * n_naive
     orders, messages = [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,10 @@ def reed_solomon_repetition(n_workers: int, n_stragglers: int) -> GradientCode:
     a_j - a_u over the n - s - 1 workers u that do not hold it: the value at a_j of a polynomial with leading
     coefficient 1, and n - s values give that coefficient without solving anything. Coefficients are complex,
     so a worker sends two real messages, one with their real and one with their imaginary parts: twice the
-    traffic of ``cyclic_repetition``. With s = 0 or s = n - 1 all coefficients are 1 and one message is enough.
+    traffic of ``cyclic_repetition``. With s = 0 or s = n - 1 coefficients are 1 and one message is enough.
 
-    Weights are small but coefficients grow like n (n / 2 pi)^s / (s/2)!^2, and rounding with them: group large
-    clusters.
+    Weights are small but coefficients grow like n (n / 2 pi)^s / (s/2)!^2, and rounding with them: large
+    clusters are better grouped.
 
     Args:
         n_workers: n, at least 1; also the number of chunks.
@@ -44,8 +45,9 @@ def reed_solomon_repetition(n_workers: int, n_stragglers: int) -> GradientCode:
 
     Source: Halbawi et al. 2018, gradient codes from Reed-Solomon codes, at roots of unity.
 
-    >>> [term.coefficient for term in reed_solomon_repetition(4, 1).messages[1].terms]
-    [-2.0, 2.0]
+    >>> real, imaginary = reed_solomon_repetition(4, 1).messages[:2]
+    >>> [round(term.coefficient, 12) for term in (*real.terms, *imaginary.terms)]
+    [2.0, 2.0, -2.0, 2.0]
     """
     n = whole("n_workers", n_workers, least=1)
     s = whole("n_stragglers", n_stragglers, least=0, most=n - 1, most_is="n_workers - 1")
@@ -54,8 +56,8 @@ def reed_solomon_repetition(n_workers: int, n_stragglers: int) -> GradientCode:
     if not noise <= MOST_NOISE_FLOAT64:
         raise InvalidSpec(
             "n_stragglers",
-            f"must amplify rounding at most {MOST_NOISE_FLOAT64:.0e} times and does so {noise:.1e} times; use "
-            f"fewer stragglers or smaller groups, such as grouped(reed_solomon_repetition(q, {s}), {n})",
+            f"must amplify rounding at most {MOST_NOISE_FLOAT64:.0e} times and does so {noise:.1e} times; "
+            f"use fewer stragglers or groups, such as grouped(reed_solomon_repetition(q, {s}), {n})",
             s,
         )
     orders = tuple(tuple((worker + k) % n for k in range(s + 1)) for worker in range(n))
@@ -185,20 +187,22 @@ def _weights(n: int, s: int, used: Indices) -> NDArray[np.complex128]:
     distances = (unused - used[:, None]) % n
     sizes = np.prod(2.0 * np.sin(np.pi * distances / n), axis=1) / n
     phases = np.sum(2 * distances - n, axis=1) + 4 * used * (s + 1)
-    return sizes * _units(n, phases)
+    return np.asarray(sizes * _units(n, phases), dtype=np.complex128)
 
 
 def _units(n: int, phases: Indices) -> NDArray[np.complex128]:
     """exp(i pi phase / 2n), exact at the quarters of the circle."""
     cosines = np.cos(np.pi * np.arange(4 * n) / (2 * n))
     cosines[[n, 3 * n]] = 0.0
-    return cosines[phases % (4 * n)] + 1j * cosines[(phases - n) % (4 * n)]
+    units = cosines[phases % (4 * n)] + 1j * cosines[(phases - n) % (4 * n)]
+    return np.asarray(units, dtype=np.complex128)
 
 
 def _contiguous_noise(n: int, s: int) -> float:
     """||weights|| x largest coefficient when s neighbours are absent, which is the worst pattern."""
     if _is_plain(n, s):
-        return float(n - s) ** 0.5
+        return math.sqrt(n - s)
     with np.errstate(all="ignore"):
         weights = np.abs(_weights(n, s, np.arange(s, n)))
-        return float(np.linalg.norm(weights) * _magnitudes(n, s).max())
+        noise: float = np.linalg.norm(weights) * _magnitudes(n, s).max()
+    return noise

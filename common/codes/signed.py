@@ -15,11 +15,12 @@ from common.codes.parameters import whole
 from common.codes.tallies import CountMessages
 from common.errors import InvalidSpec
 
-MOST_DECODED_TERMS = 100_000
-"""A plan with more terms is refused where decoding touches them all: 20 ms for the certificate alone."""
+MOST_SOLVED_TERMS = 40_000
+MOST_SOLVED_WORKERS = 1000
+"""With more, solving the least squares of a round takes longer than 50 ms."""
 
-MOST_SOLVED_WORKERS = 1024
-"""Least squares over more workers takes longer than 50 ms."""
+MOST_CERTIFIED_TERMS = 100_000
+"""With more, certifying a decoding in closed form takes longer than 50 ms."""
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +30,18 @@ def check_parts(n_parts: object, most: int | None = None, most_is: str = "") -> 
     return whole("n_parts", n_parts, least=1, most=most, most_is=most_is)
 
 
-def check_terms(n_workers: int, load: int, n_parts: int) -> None:
-    """Refuse plans that could not be decoded within 50 ms."""
-    n_terms = n_workers * load * n_parts
-    if n_terms > MOST_DECODED_TERMS:
-        rule = f"must be at most {MOST_DECODED_TERMS}, so that decoding takes at most 50 ms"
+def check_solvable(n_workers: int, load: int, n_parts: int) -> None:
+    """Refuse plans whose rounds need least squares that take longer than 50 ms."""
+    if n_workers > MOST_SOLVED_WORKERS:
+        rule = f"must be at most {MOST_SOLVED_WORKERS} where every round is solved by least squares"
+        raise InvalidSpec("n_workers", rule, n_workers)
+    check_terms(n_workers * load * n_parts, MOST_SOLVED_TERMS)
+
+
+def check_terms(n_terms: int, most: int = MOST_CERTIFIED_TERMS) -> None:
+    """Refuse plans with so many terms that a round's decoding would take longer than 50 ms."""
+    if n_terms > most:
+        rule = f"must be at most {most}, so that decoding takes at most 50 ms"
         raise InvalidSpec("n_workers x load x n_parts", rule, n_terms)
 
 
@@ -82,8 +90,12 @@ def folded_code(
     n_survived: int,
     n_ignored: int,
     n_parts: int,
+    ever_exact: bool = True,
 ) -> GradientCode:
-    """A code of one message a worker that ends a round, if ``n_ignored`` > 0, without so many of them."""
+    """A code of one message a worker that ends a round without ``n_ignored`` > 0 of them.
+
+    One that is never exact ends it with the last message at the latest: there is nothing to wait for.
+    """
     n = len(placement)
     return GradientCode(
         spec=spec,
@@ -93,7 +105,7 @@ def folded_code(
         stop_rule=CountMessages(n - n_survived),
         n_stragglers=n_survived,
         n_parts=n_parts,
-        enough_messages=n - n_ignored if n_ignored else None,
+        enough_messages=n - n_ignored if n_ignored or not ever_exact else None,
         estimator="rescaled" if isinstance(decoder, FixedWeights) else "as published",
     )
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import comb
 
-from common.codes.erasures import erasures
+from common.codes.erasures import check_groups, erasures
 from common.codes.parameters import whole
-from common.errors import InvalidSpec
 
 
 def harmonic(k: int) -> Fraction:
@@ -41,7 +40,7 @@ def wait_for_groups(n_workers: int, copies: int, mean_seconds: float) -> float:
     >>> round(wait_for_groups(30, 2, 0.5), 4)
     0.8296
     """
-    n, c = _groups(n_workers, copies)
+    n, c = check_groups(n_workers, copies)
     return mean_seconds * float(harmonic(n // c)) / c
 
 
@@ -62,7 +61,7 @@ def wait_for_erasurehead(
     >>> round(seconds, 3), round(covered, 3)
     (0.338, 0.759)
     """
-    n, c = _groups(n_workers, copies)
+    n, c = check_groups(n_workers, copies)
     r = whole("collect", collect, least=1, most=n, most_is="n_workers")
     total = sum((_uncovered(n, c, k - 1) / (n - k + 1) for k in range(1, r + 1)), Fraction(0))
     return mean_seconds * float(total), float(erasures(n, c, r).contraction)
@@ -73,11 +72,3 @@ def _uncovered(n: int, c: int, k: int) -> Fraction:
     q = n // c
     covering = sum((-1) ** i * comb(q, i) * comb(n - i * c, k) for i in range(q + 1))
     return 1 - Fraction(covering, comb(n, k))
-
-
-def _groups(n_workers: int, copies: int) -> tuple[int, int]:
-    n = whole("n_workers", n_workers, least=1)
-    c = whole("copies", copies, least=1, most=n, most_is="n_workers")
-    if n % c:
-        raise InvalidSpec("copies", f"must divide n_workers = {n}", c)
-    return n, c

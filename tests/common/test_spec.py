@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.codes.cyclic_repetition import cyclic_repetition
+from common.codes.grouped import grouped
 from common.codes.partial_stragglers import partial_stragglers
 from common.codes.uncoded import uncoded
 from common.errors import InvalidSpec
@@ -193,7 +194,7 @@ def test_the_canonical_text_leaves_defaults_out():
         ),
         ("reed_solomon(n)", "code: must be one of uncoded, ignore_stragglers, "),
         ("cyclic_repitition(n, 3)", "(did you mean cyclic_repetition?), got 'cyclic_repitition'"),
-        ("partial(n)", "(did you mean partial_stragglers?)"),
+        ("partial_straglers(n)", "(did you mean partial_stragglers?)"),
         ("uncoded(n", "code: must be a name with arguments"),
     ],
 )
@@ -210,3 +211,60 @@ def test_nothing_near_is_not_suggested():
         find({"digits": 1}, "xyzzy", what="data source")
     assert str(caught.value) == "data source: must be one of digits, got 'xyzzy'"
     assert find({"digits": 1}, "digits", what="data source") == 1
+
+
+# ---- calls inside calls ---------------------------------------------------------------------------------
+
+
+def test_a_call_may_be_an_argument_where_that_is_asked_for():
+    call = parse_call("grouped(cyclic_repetition(5, seed=2), n)", {"n": 20}, nested=True)
+    assert call == Call("grouped", (Call("cyclic_repetition", (5,), {"seed": 2}), 20))
+    assert format_call(call) == "grouped(cyclic_repetition(5, seed=2), 20)"
+    assert parse_call(format_call(call), nested=True) == call
+    assert format_call(Call("f", (Call("g"),))) == "f(g())"
+    assert parse_call("f(code=g(h(1)))", nested=True).kwargs == {"code": Call("g", (Call("h", (1,)),))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["f(g(m))", "f([g(1)])", "f(g)", "f(a.b(1))", "f(g(1)(2))", "f(g(*[1]))", "f(g(a=1, a=2))", "f(-g(1))"],
+)
+def test_what_is_no_call_is_refused_inside_too(text):
+    with pytest.raises(InvalidSpec, match="code: "):
+        parse_call(text, {"n": 8}, what="code", nested=True)
+
+
+def test_calls_nested_as_deeply_as_the_text_allows_are_read_or_refused():
+    deep = 180
+    call = parse_call("f(" * deep + "1" + ")" * deep, nested=True)
+    assert format_call(call).count("f(") == deep
+    with pytest.raises(InvalidSpec):
+        parse_call("f(" * 600 + "1" + ")" * 600, nested=True)
+
+
+def test_a_code_made_of_a_code_is_made_from_text():
+    code = make_code("grouped(cyclic_repetition(5, 2), n)", 20)
+    assert code == grouped(cyclic_repetition(5, 2), 20)
+    assert code.spec == "grouped(cyclic_repetition(5, 2), 20)"
+    assert make_code("grouped(n_workers=n, code=fractional_repetition(2, 1))", 8).n_workers == 8
+    assert make_code("grouped(grouped(uncoded(2), 4), n)", 8).n_workers == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("grouped(cyclic_repetition(5, 2), 10)", "code: n_workers must equal workers (20), got 10"),
+        ("grouped(cyclic_repetition(6, 2), n)", "n_workers: must be a multiple of the code's 6 workers"),
+        ("grouped(cyclic_repetition(5), n)", "n_stragglers is missing, got 'cyclic_repetition(5)'"),
+        ("grouped(cyclic(5, 2), n)", "did you mean"),
+        ("grouped(5, n)", "code: must be a code, such as cyclic_repetition(10, 2), got 5"),
+        ("grouped(n)", "n_workers is missing"),
+        ("uncoded(uncoded(20))", "n_workers: must not be a call, got 'uncoded(20)'"),
+        ("cyclic_repetition(n, uncoded(3))", "n_stragglers: must not be a call"),
+        ("grouped(partial_stragglers(5), n)", "code: must have fixed messages"),
+    ],
+)
+def test_codes_made_of_codes_that_cannot_be_made_are_explained(text, says):
+    with pytest.raises(InvalidSpec) as caught:
+        make_code(text, 20)
+    assert says in str(caught.value)

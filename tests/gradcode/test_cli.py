@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.codes import CODES
 from common.datasets import load_dataset
 from common.experiment import Experiment, load_experiment
 from common.folder import (
@@ -461,15 +460,6 @@ def test_init_writes_the_defaults_once(tmp_path):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "must not exist yet" in err
     assert gradcode("init", "--force", cwd=tmp_path)[0] == 0
-
-
-def test_codes_lists_every_code_and_says_what_cannot_be_had(tmp_path):
-    code, out, _ = gradcode("codes", "--workers", "6", "--stragglers", "3", cwd=tmp_path)
-    assert code == 0
-    assert set(CODES) <= set(re.findall(r"^ ?(\w+)\(n", out, flags=re.M))
-    assert "Not possible here: n_stragglers: n_stragglers + 1 must divide n_workers = 6" in " ".join(
-        out.split()
-    )
 
 
 def test_simulate_compares_codes(short):

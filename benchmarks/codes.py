@@ -1,0 +1,181 @@
+"""Every code with about 1,000 workers, and with 10,000 where it is offered: building, decoding, certifying.
+
+Limits: 1 s to build and 50 ms to decode with 1,000 workers; 100 ms to decode with 10,000. Decoding is the
+code's own decoder and the certificate, and for codes on request the choice of messages; the worst of two
+patterns of stragglers, scattered and contiguous, the best of several attempts. One BLAS thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from inspect import signature
+
+import numpy as np
+
+from common.codes import CODES
+from common.codes.base import GradientCode, Message, certify
+from common.errors import InvalidSpec
+from common.spec import make_code, parse_call
+
+BUILD_SECONDS = 1.0
+DECODE_SECONDS = {1_000: 0.05, 10_000: 0.1}
+ATTEMPTS = 5
+
+THOUSAND = (
+    "uncoded(1000)",
+    "ignore_stragglers(1000, 50)",
+    "fractional_repetition(1000, 3)",
+    "cyclic_repetition(1000, 3)",
+    "reed_solomon_repetition(1000, 1)",
+    "grouped(cyclic_repetition(10, 3), 1000)",
+    "grouped(reed_solomon_repetition(10, 3), 1000)",
+    "grouped(ye_abbe(10, 2, n_parts=2), 1000)",
+    "partial_naive_fractional(1000, 3, 6)",
+    "partial_naive_cyclic(1000, 3, 6)",
+    "erasurehead(1000, 4, 500)",
+    "all_subsets(1000, 10, 1)",
+    "all_subsets(1000, 400, 2, group_size=100)",
+    "sum_and_non_owned(1000, 400, 2, group_size=100)",
+    "cyclic_partial(1000, 50, 953)",
+    "mixed_load_partial(1001, 901)",
+    "partial_stragglers(1000, replication=4)",
+    "partial_stragglers(1000, replication=4, n_parts=3)",
+    "communication_efficient_fractional(1000, 2)",
+    "communication_efficient_fractional(1000, 2, n_parts=3)",
+    "ye_abbe(1000, 2)",
+    "block_design(993)",
+    "block_design(993, n_parts=3)",
+    'block_design(992, design="affine")',
+    'strongly_regular(625, graph="rook")',
+    "strongly_regular(281, n_parts=1)",
+    "bipartite(1000, load=3, replication=6)",
+    'bipartite(1000, load=3, replication=6, signs="null_space")',
+    'bipartite(1000, load=4, replication=4, n_parts=1, decoder="unbiased")',
+    'bipartite(1000, load=4, replication=4, n_parts=2, signs="balanced")',
+    "resolvable_design(76, replication=4)",
+    'resolvable_design(1000, replication=8, decoder="unbiased")',
+    "expander(1000, degree=8)",
+    "glasgow_wootters(1000)",
+    "glasgow_wootters(1002, degree=6)",
+    "bernoulli(1000, load=8)",
+    "stochastic(1000, replication=4)",
+    "uncoded_streaming(1000, load=4)",
+)
+
+TEN_THOUSAND = (
+    "uncoded(10000)",
+    "ignore_stragglers(10000, 500)",
+    "fractional_repetition(10000, 3)",
+    "cyclic_repetition(10000, 3)",
+    "reed_solomon_repetition(10000, 1)",
+    "grouped(cyclic_repetition(10, 3), 10000)",
+    "grouped(fractional_repetition(10, 4), 10000)",
+    "partial_naive_fractional(10000, 3, 6)",
+    "erasurehead(10000, 4, 5000)",
+    "cyclic_partial(10000, 500, 9503)",
+    "partial_stragglers(10000, replication=4)",
+    "communication_efficient_fractional(10000, 2)",
+    "block_design(9901)",
+    "strongly_regular(9973)",
+    "bipartite(10000, load=3, replication=6)",
+    'bipartite(10000, load=3, replication=6, decoder="unbiased")',
+    "expander(10000, degree=8)",
+    "glasgow_wootters(10000)",
+    "glasgow_wootters(10002, degree=6)",
+    "bernoulli(10000, load=8)",
+    "stochastic(10000, replication=4)",
+    "uncoded_streaming(10000, load=4)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of one pattern: finding weights (and choosing messages), and the certificate; what came out."""
+
+    weights: float
+    certificate: float
+    recovered: float
+
+
+def absent_sets(code: GradientCode) -> list[frozenset[int]]:
+    """1 % of the workers, scattered; and the stragglers that the code survives (or one), side by side."""
+    n = code.n_workers
+    scattered = np.random.default_rng(0).permutation(n)[: max(1, n // 100)]
+    return [frozenset(scattered.tolist()), frozenset(range(max(1, min(code.n_stragglers, n // 10))))]
+
+
+def timed(code: GradientCode, absent: frozenset[int]) -> Times:
+    """The best of several attempts."""
+    finishers = None
+    received: Sequence[Message] = ()
+    if code.on_request:
+        holders = enumerate(code.assignment.holders)
+        finishers = {chunk: set(workers) - absent for chunk, workers in holders}
+    else:
+        received = [message for message in code.messages if message.worker not in absent]
+    found = []
+    for _ in range(ATTEMPTS):
+        began = time.perf_counter()
+        if code.requester is not None and finishers is not None:
+            received = code.requester.choose(finishers)
+        weights = code.decoder.weights(code, received)
+        between = time.perf_counter()
+        decoding = certify(code.n_chunks, code.n_parts, received, weights)
+        found.append(Times(between - began, time.perf_counter() - between, decoding.recovered_fraction))
+    return min(found, key=lambda times: times.weights + times.certificate)
+
+
+def row(text: str, size: int) -> bool:
+    """Print the line of one plan; whether it is within the limits."""
+    call = parse_call(text, nested=True)
+    n = call.args[list(signature(CODES[call.name]).parameters).index("n_workers")]
+    assert isinstance(n, int)
+    seconds = []
+    try:
+        for _ in range(2):
+            began = time.perf_counter()
+            code = make_code(text, n)
+            seconds.append(time.perf_counter() - began)
+    except InvalidSpec as error:
+        print(f"{text:62} not offered: {error.field} {error.rule}"[:150])
+        return True
+    code.messages_of, code.assignment.holders  # noqa: B018: cached before the clock starts, as in a run
+    worst = max(
+        (timed(code, absent) for absent in absent_sets(code)), key=lambda t: t.weights + t.certificate
+    )
+    total, limit = worst.weights + worst.certificate, DECODE_SECONDS[size]
+    slow = (min(seconds) > BUILD_SECONDS and size == 1_000) or total > limit
+    print(
+        f"{text:62} {min(seconds):7.3f} s {worst.weights * 1e3:8.1f} ms {worst.certificate * 1e3:8.1f} ms "
+        f"{total * 1e3:8.1f} of {limit * 1e3:.0f} ms {worst.recovered:9.4f} {'  TOO SLOW' if slow else ''}"
+    )
+    gc.collect()
+    return not slow
+
+
+def main() -> int:
+    """Print the tables; exit code 1 if a limit is broken or a code is missing."""
+    good = True
+    for size, plans in ((1_000, THOUSAND), (10_000, TEN_THOUSAND)):
+        print(
+            f"{f'about {size} workers':62} {'build':>9} {'weights':>11} {'certificate':>11} {'decode':>18} recovered"
+        )
+        for text in plans:
+            good = row(text, size) and good
+        print()
+    missing = set(CODES) - {parse_call(text, nested=True).name for text in THOUSAND}
+    if missing:
+        print(f"no plan for {', '.join(sorted(missing))}")
+    return int(bool(missing) or not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
