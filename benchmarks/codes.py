@@ -1,8 +1,9 @@
 """Every code with about 1,000 workers, and with 10,000 where it is offered: building, decoding, certifying.
 
-Limits: 1 s to build and 50 ms to decode with 1,000 workers; 100 ms to decode with 10,000. Decoding is the
-code's own decoder and the certificate, and for codes on request the choice of messages; the worst of two
-patterns of stragglers, scattered and contiguous, the best of several attempts. One BLAS thread.
+Limits: 1 s to build and 50 ms to decode with 1,000 workers; 100 ms to decode with 10,000 for fractional
+repetition, graph codes and grouped codes, whereas the others are only shown. Decoding is the code's own
+decoder and the certificate, and for codes on request the choice of messages; the worst of two patterns of
+stragglers, scattered and contiguous, the best of several attempts. One BLAS thread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
-import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +27,7 @@ from common.spec import make_code, parse_call
 
 BUILD_SECONDS = 1.0
 DECODE_SECONDS = {1_000: 0.05, 10_000: 0.1}
+LIMITED_AT_10_000 = {"fractional_repetition", "erasurehead", "grouped", "expander", "glasgow_wootters"}
 ATTEMPTS = 5
 
 THOUSAND = (
@@ -45,7 +46,7 @@ THOUSAND = (
     "all_subsets(1000, 400, 2, group_size=100)",
     "sum_and_non_owned(1000, 400, 2, group_size=100)",
     "cyclic_partial(1000, 50, 953)",
-    "mixed_load_partial(1001, 901)",
+    "mixed_load_partial(1001, 751)",
     "partial_stragglers(1000, replication=4)",
     "partial_stragglers(1000, replication=4, n_parts=3)",
     "communication_efficient_fractional(1000, 2)",
@@ -60,8 +61,8 @@ THOUSAND = (
     'bipartite(1000, load=3, replication=6, signs="null_space")',
     'bipartite(1000, load=4, replication=4, n_parts=1, decoder="unbiased")',
     'bipartite(1000, load=4, replication=4, n_parts=2, signs="balanced")',
-    "resolvable_design(76, replication=4)",
-    'resolvable_design(1000, replication=8, decoder="unbiased")',
+    "resolvable_design(650, replication=26)",
+    'resolvable_design(992, replication=32, decoder="unbiased")',
     "expander(1000, degree=8)",
     "glasgow_wootters(1000)",
     "glasgow_wootters(1002, degree=6)",
@@ -145,19 +146,19 @@ def row(text: str, size: int) -> bool:
             code = make_code(text, n)
             seconds.append(time.perf_counter() - began)
     except InvalidSpec as error:
-        print(f"{text:62} not offered: {error.field} {error.rule}"[:150])
+        print(f"{text:68} not offered: {error.field} {error.rule}"[:150])
         return True
-    code.messages_of, code.assignment.holders  # noqa: B018: cached before the clock starts, as in a run
-    worst = max(
-        (timed(code, absent) for absent in absent_sets(code)), key=lambda t: t.weights + t.certificate
-    )
-    total, limit = worst.weights + worst.certificate, DECODE_SECONDS[size]
-    slow = (min(seconds) > BUILD_SECONDS and size == 1_000) or total > limit
+    assert len(code.messages_of) == n, "cached before the clock starts, as in a run"
+    times = [timed(code, absent) for absent in absent_sets(code)]
+    worst = max(times, key=lambda each: each.weights + each.certificate)
+    limited = size == 1_000 or call.name in LIMITED_AT_10_000
+    limit = f"{DECODE_SECONDS[size] * 1e3:3.0f} ms" if limited else "none"
+    total = worst.weights + worst.certificate
+    slow = limited and (total > DECODE_SECONDS[size] or (size == 1_000 and min(seconds) > BUILD_SECONDS))
     print(
-        f"{text:62} {min(seconds):7.3f} s {worst.weights * 1e3:8.1f} ms {worst.certificate * 1e3:8.1f} ms "
-        f"{total * 1e3:8.1f} of {limit * 1e3:.0f} ms {worst.recovered:9.4f} {'  TOO SLOW' if slow else ''}"
+        f"{text:68} {min(seconds):7.3f} s {worst.weights * 1e3:9.1f} ms {worst.certificate * 1e3:8.1f} ms "
+        f"{total * 1e3:7.1f} ms {limit:>7} {worst.recovered:10.4f}{'  TOO SLOW' if slow else ''}"
     )
-    gc.collect()
     return not slow
 
 
@@ -165,9 +166,12 @@ def main() -> int:
     """Print the tables; exit code 1 if a limit is broken or a code is missing."""
     good = True
     for size, plans in ((1_000, THOUSAND), (10_000, TEN_THOUSAND)):
-        print(
-            f"{f'about {size} workers':62} {'build':>9} {'weights':>11} {'certificate':>11} {'decode':>18} recovered"
+        head = f"about {size:,} workers, building limited to {BUILD_SECONDS:g} s"
+        head = head if size == 1_000 else f"about {size:,} workers"
+        columns = (
+            f"{'build':>9} {'weights':>12} {'certificate':>11} {'decode':>10} {'limit':>7} {'recovered':>10}"
         )
+        print(f"{head:68} {columns}")
         for text in plans:
             good = row(text, size) and good
         print()

@@ -71,7 +71,7 @@ def resolvable_design(
     found: Decoder
     if decoder == "least_squares":
         check_solvable(n, q, m)
-        found, n_survived = NormalEquations(), survives(rows)
+        found, n_survived = NormalEquations(), rho - m if frame == "cosine" else survives(rows)
     elif decoder == "unbiased":
         check_terms(n * q * m)
         found, n_survived = FixedWeights(rows_of(columns), rescaled=True), 0

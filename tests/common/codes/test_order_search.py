@@ -8,7 +8,7 @@ import pytest
 from common.codes.base import Assignment
 from common.codes.designs import neighbours, random_regular_graph
 from common.codes.order_search import searched_order
-from common.codes.ordering import q_max
+from common.codes.ordering import matching_order, q_max
 from common.errors import InvalidSpec
 
 
@@ -27,7 +27,7 @@ def test_small_irregular_placements_are_ordered_as_well_as_possible():
     """Against all orders of all workers: never more than 1 above the least Q_max, and nearly always at it."""
     rng = np.random.default_rng(0)
     gaps = []
-    for _ in range(30):
+    for _ in range(12):
         n_workers, n_chunks = int(rng.integers(2, 5)), int(rng.integers(2, 5))
         held = irregular(n_workers, n_chunks, rng)
         for copies in range(1, replication(held, n_chunks) + 1):
@@ -49,6 +49,13 @@ def test_regular_placements_are_ordered_almost_as_by_matchings(n):
         optimum = n * 8 - (8 - copies + 1) * (8 - copies + 2) // 2 + 1
         found = q_max(Assignment(n, searched_order(held, n, copies)), copies)
         assert optimum <= found <= optimum + 2
+
+
+def test_golden_q_max_of_a_random_8_regular_graph_of_300_workers():
+    held = neighbours(300, random_regular_graph(300, 8, np.random.default_rng(0)))
+    matched, by_index = Assignment(300, matching_order(held)), Assignment(300, held)
+    assert [q_max(matched, copies) for copies in (1, 2, 3)] == [2365, 2373, 2380]
+    assert [q_max(by_index, copies) for copies in (1, 2, 3)] == [2393, 2394, 2395]
 
 
 def test_large_irregular_placements_are_ordered_better_than_the_best_of_many_random_orders():

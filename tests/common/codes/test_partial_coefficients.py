@@ -148,8 +148,7 @@ def test_any_replication_minus_l_workers_may_be_absent(n, replication, frame):
                 assert found.exact or s > code.n_stragglers
 
 
-@pytest.mark.parametrize("n_parts", [1, 2, 3])
-def test_replication_leaves_as_many_copies_as_adaptive_message_lengths_need(n_parts):
+def test_replication_leaves_as_many_copies_as_adaptive_message_lengths_need():
     """With s' workers absent every chunk keeps at least replication - s' copies: l may be that."""
     for n, replication in [(6, 4), (7, 3), (8, 5)]:
         holders = partial_stragglers(n, replication).assignment.holders
@@ -238,7 +237,7 @@ def completion(copies, n_parts):
 )
 def test_published_completion_times(placement, table):
     """n = 200, 8 copies, 8 - l workers dead, Exp(1) per chunk: original / ordered / best random order."""
-    n, load, rounds = 200, 8, 1000
+    n, load, rounds = 200, 8, 2000
     rng = np.random.default_rng(0)
     if placement == "cyclic":
         held = [[(worker + k) % n for k in range(load)] for worker in range(n)]
@@ -250,8 +249,8 @@ def test_published_completion_times(placement, table):
     for n_parts, (original, ours, random_order) in enumerate(table, 1):
         times = times_per_position(rng, rounds, n, load, load - n_parts)
         whole = np.broadcast_to(times[:, :, -1:], times.shape)
-        assert completion(copies_at(ordered, whole), n_parts) == pytest.approx(original, rel=0.04)
-        assert completion(copies_at(ordered, times), n_parts) == pytest.approx(ours, rel=0.04)
+        assert completion(copies_at(ordered, whole), n_parts) == pytest.approx(original, rel=0.03)
+        assert completion(copies_at(ordered, times), n_parts) == pytest.approx(ours, rel=0.03)
         assert completion(copies_at(drawn, times), n_parts) == pytest.approx(random_order, rel=0.06)
 
 
