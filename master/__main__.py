@@ -11,6 +11,8 @@ from pathlib import Path
 
 # gRPC tells of every connection that ends; the run's own log says it better. It looks once, when imported.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# What the master solves is small: on a busy machine more threads wait for each other longer than they work.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from common.errors import GradcodeError
 from common.experiment import Experiment, load_experiment

@@ -17,7 +17,7 @@ from common.errors import InvalidSpec
 N_DRAWS = 20
 """Draws that the seed search of the random variant compares."""
 
-MOST_RANDOM_WORKERS = 1000
+MOST_RANDOM_WORKERS = 500
 """The seed search costs N_DRAWS times O(n^3): 4 s at n = 1,000, where no draw is worth having."""
 
 _VARIANTS = ("auto", "cyclic_mds", "random")

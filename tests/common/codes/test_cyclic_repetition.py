@@ -143,7 +143,7 @@ def test_the_search_keeps_the_draw_that_amplifies_noise_least(n, s):
         ((8, 3, "cauchy"), "variant", "auto, cyclic_mds, random"),
         ((8, 2, "random", -1), "seed", "at least 0"),
         ((8, 2, "random", 0.5), "seed", "whole number"),
-        ((1002, 2), "n_workers", "at most 1000"),
+        ((1002, 2), "n_workers", "at most 500"),
     ],
 )
 def test_impossible_parameters_are_refused(arguments, field, rule):
