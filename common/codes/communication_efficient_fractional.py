@@ -11,6 +11,7 @@ import numpy as np
 from common.codes.base import Assignment, GradientCode, Message, Tally, Term
 from common.codes.frames import Floats, cosine_frame
 from common.codes.parameters import canonical, check_size, whole
+from common.codes.tallies import MessageTally
 from common.errors import InvalidSpec
 
 
@@ -130,7 +131,7 @@ class FillGroups:
         return _FillGroupsTally(self)
 
 
-class _FillGroupsTally:
+class _FillGroupsTally(MessageTally):
     def __init__(self, rule: FillGroups) -> None:
         self._rule = rule
         self._arrived: set[int] = set()
@@ -144,12 +145,6 @@ class _FillGroupsTally:
         group = message % self._rule.n_groups
         self._counts[group] += 1
         self._missing -= self._counts[group] == self._rule.least
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

@@ -18,6 +18,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from common.codes.base import GradientCode, Message, Tally, term_arrays
+from common.codes.tallies import MessageTally
 
 SMOOTHING_STEPS = 24
 """Steps of conjugate gradients before the forest: they make weights small, not exact."""
@@ -91,7 +92,7 @@ class CoverVertices:
         return _CoverVerticesTally(self)
 
 
-class _CoverVerticesTally:
+class _CoverVerticesTally(MessageTally):
     """Union of components, each knowing the surplus of one side over the other, or that it has an odd cycle.
 
     A vertex points towards its root and knows whether it is on the root's side; the cost of an arrival is
@@ -127,12 +128,6 @@ class _CoverVerticesTally:
         mine, theirs = self._surplus[a], self._surplus[b]
         self._set_surplus(b, 0)
         self._set_surplus(a, 0 if self._odd[a] else mine - theirs if same_side else mine + theirs)
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from common.codes.base import Assignment, GradientCode, Message, StopRule, Tally, Term
 from common.codes.parameters import check_size, whole
+from common.codes.tallies import MessageTally
 from common.errors import InvalidSpec
 
 
@@ -128,7 +129,7 @@ class EveryGroup:
         return _EveryGroupTally(self)
 
 
-class _EveryGroupTally:
+class _EveryGroupTally(MessageTally):
     def __init__(self, rule: EveryGroup) -> None:
         self._rule = rule
         self._tallies: dict[int, Tally] = {}
@@ -142,12 +143,6 @@ class _EveryGroupTally:
         tally.arrived(number)
         if tally.may_suffice:
             self._waiting.discard(group)
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

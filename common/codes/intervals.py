@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.codes.base import GradientCode, Message, Tally
+from common.codes.tallies import MessageTally
 
 _FAR = 1 << 29  # more chunks than any plan has, twice of which still fits into 32 bits
 
@@ -237,7 +238,7 @@ class ClosedWalk:
         return _ClosedWalkTally(self.n_chunks, self.intervals)
 
 
-class _ClosedWalkTally:
+class _ClosedWalkTally(MessageTally):
     """Union-find with potentials relative to the parent."""
 
     def __init__(self, n_chunks: int, intervals: tuple[tuple[int, int], ...]) -> None:
@@ -269,12 +270,6 @@ class _ClosedWalkTally:
             total += self._offset[vertex]
             vertex = self._parent[vertex]
         return vertex, total
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

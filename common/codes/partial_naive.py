@@ -15,7 +15,7 @@ from common.codes.cyclic_repetition import cyclic_repetition
 from common.codes.decoders import FirstOfGroup, LeastSquares
 from common.codes.fractional_repetition import fractional_repetition
 from common.codes.parameters import canonical, check_size, whole
-from common.codes.tallies import CoverGroups
+from common.codes.tallies import CoverGroups, MessageTally
 from common.errors import InvalidSpec
 
 
@@ -180,19 +180,13 @@ class AllNaiveAndCoded:
         return _AllNaiveAndCodedTally(self.n, self.k)
 
 
-class _AllNaiveAndCodedTally:
+class _AllNaiveAndCodedTally(MessageTally):
     def __init__(self, n: int, k: int) -> None:
         self._needs = (n, k)
         self._arrived: tuple[set[int], set[int]] = (set(), set())
 
     def arrived(self, message: int) -> None:
         self._arrived[message % 2].add(message)
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

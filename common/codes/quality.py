@@ -110,7 +110,7 @@ def worst_noise(code: GradientCode, seed: int = 0) -> float:
     coded = getattr(code.decoder, "coded", None)
     if coded is not None:  # partly naive: what is coded has a code of its own
         return worst_noise(coded, seed)
-    everybody = _decoded(code, frozenset())
+    everybody = decoded_without(code, frozenset())
     if not everybody[0].exact:  # approximate by design: what matters is the noise it is meant to have
         return everybody[0].noise_amplification * _largest(everybody[1])
     patterns = straggler_patterns(code.n_workers, code.n_stragglers, seed)
@@ -171,12 +171,16 @@ def _null_shift(rows: Floats, wanted: Floats) -> Floats:
 
 def _noise_of(code: GradientCode, absent: frozenset[int]) -> float:
     """Noise of one pattern, by the code's own decoder."""
-    decoding, received = _decoded(code, absent)
+    decoding, received = decoded_without(code, absent)
     return decoding.noise_amplification * _largest(received) if decoding.exact else math.inf
 
 
-def _decoded(code: GradientCode, absent: frozenset[int]) -> tuple[Decoding, Sequence[Message]]:
-    """What comes of all messages but those of ``absent`` workers, and these messages."""
+def decoded_without(code: GradientCode, absent: frozenset[int]) -> tuple[Decoding, Sequence[Message]]:
+    """What comes of it when ``absent`` workers finished nothing and all others everything.
+
+    Returns:
+        The decoding, and the messages it was made of.
+    """
     received: Sequence[Message]
     if code.requester is None:
         received = [message for message in code.messages if message.worker not in absent]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from common.codes.base import Assignment, GradientCode, Message, Tally, Term
 from common.codes.decoders import LeastSquares
 from common.codes.parameters import canonical, check_size, whole
+from common.codes.tallies import MessageTally
 from common.errors import InvalidSpec
 
 MOST_NOISE_FLOAT64 = 1e9
@@ -131,7 +132,7 @@ class CountWorkers:
         return _CountWorkersTally(self)
 
 
-class _CountWorkersTally:
+class _CountWorkersTally(MessageTally):
     def __init__(self, rule: CountWorkers) -> None:
         self._rule = rule
         self._arrived: set[int] = set()
@@ -145,12 +146,6 @@ class _CountWorkersTally:
         owner = self._rule.owners[message]
         self._count[owner] = self._count.get(owner, 0) + 1
         self._complete += self._count[owner] == self._rule.per_worker
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

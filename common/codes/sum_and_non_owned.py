@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from common.codes.base import GradientCode, Message, Tally, Term
 from common.codes.parameters import canonical
 from common.codes.subsets import Subsets, subsets
+from common.codes.tallies import MessageTally
 
 
 def sum_and_non_owned(n_workers: int, n_stragglers: int, n_holders: int, group_size: int = 1) -> GradientCode:
@@ -125,7 +126,7 @@ class CoverBySums:
         return _CoverBySumsTally(self)
 
 
-class _CoverBySumsTally:
+class _CoverBySumsTally(MessageTally):
     def __init__(self, rule: CoverBySums) -> None:
         self._kinds = rule.kinds
         self._owned: dict[int, list[int]] = {}
@@ -148,12 +149,6 @@ class _CoverBySumsTally:
             self._missing.discard(chunk)
         if not self._n_awaited[group]:
             self._missing.difference_update(self._owned.get(group, ()))
-
-    def finished(self, worker: int, chunk: int) -> None:
-        pass
-
-    def unfinished(self, worker: int, chunk: int) -> None:
-        pass
 
     @property
     def may_suffice(self) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from common.codes.base import Tally
 
 
-class _MessageTally:
+class MessageTally:
     """A tally that looks at messages only; finished chunks do not matter to fixed codes."""
 
     def finished(self, worker: int, chunk: int) -> None:
-        pass
+        """Nothing to count."""
 
     def unfinished(self, worker: int, chunk: int) -> None:
-        pass
+        """Nothing to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class CountMessages:
         return _CountMessagesTally(self.k)
 
 
-class _CountMessagesTally(_MessageTally):
+class _CountMessagesTally(MessageTally):
     def __init__(self, k: int) -> None:
         self._k = k
         self._arrived: set[int] = set()
@@ -69,7 +69,7 @@ class CoverGroups:
         return _CoverGroupsTally(self.groups)
 
 
-class _CoverGroupsTally(_MessageTally):
+class _CoverGroupsTally(MessageTally):
     def __init__(self, groups: tuple[int, ...]) -> None:
         self._groups = groups
         self._missing = set(groups)

@@ -10,9 +10,9 @@ from itertools import combinations
 
 import numpy as np
 
-from common.codes.base import Decoding, GradientCode, Message, decode
+from common.codes.base import Decoding, GradientCode, decode
 from common.codes.bounds import least_load
-from common.codes.quality import MOST_NOISE_FLOAT32, worst_noise
+from common.codes.quality import MOST_NOISE_FLOAT32, decoded_without, worst_noise
 
 ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}
 """The relative error of a number that travels in a wire dtype."""
@@ -199,13 +199,7 @@ def plan_facts(code: GradientCode) -> PlanFacts:
 
 def without(code: GradientCode, absent: frozenset[int]) -> Decoding:
     """The decoding when ``absent`` workers have finished nothing and all others everything."""
-    received: Sequence[Message]
-    if code.requester is None:
-        received = [message for message in code.messages if message.worker not in absent]
-    else:
-        holders = enumerate(code.assignment.holders)
-        received = code.requester.choose({chunk: set(workers) - absent for chunk, workers in holders})
-    return decode(code, received)
+    return decoded_without(code, absent)[0]
 
 
 def absences(code: GradientCode, effort: Effort, seed: int = 0) -> tuple[Absence, ...]:
