@@ -74,11 +74,9 @@ class Arithmetic:
         """d."""
         return int(self.optimizer.point.size)
 
-    @property
-    def message_length(self) -> int:
-        """How many numbers a message has: d / m, rounded up."""
-        assert self.code is not None, "there is no plan yet"
-        return -(-self.n_parameters // self.code.n_parts)
+    def message_length(self, n_parts: int) -> int:
+        """How many numbers a message has when gradients are cut into ``n_parts``: d / m, rounded up."""
+        return -(-self.n_parameters // n_parts)
 
     @property
     def n_kept(self) -> int:
@@ -140,7 +138,8 @@ class Arithmetic:
         not finite, if one is. Cost O(messages x d) in float64.
         """
         assert self.code is not None, "there is no plan yet"
-        total = np.zeros((self.code.n_parts, self.message_length))
+        n_parts = len(weights[0][1]) if weights else self.code.n_parts
+        total = np.zeros((n_parts, self.message_length(n_parts)))
         for payload, row in weights:
             values = self._payloads[payload]
             for part, weight in enumerate(row):

@@ -63,11 +63,13 @@ class Ask:
     place: int
     request: int
     terms: tuple[Term, ...]
+    n_parts: int
 
 
 @dataclass(slots=True)
 class _Request:
     message: Message
+    n_parts: int
     asked_at: float
     due_at: float
     open: bool = True
@@ -113,6 +115,10 @@ class Collecting:
         """The message that was asked for."""
         return self._requests[request].message
 
+    def n_parts(self, request: int) -> int:
+        """Into how many parts gradients are cut for the message."""
+        return self._requests[request].n_parts
+
     def owner(self, request: int) -> int | None:
         """The place that was asked; None for a number that was never used."""
         return self._requests[request].message.worker if 0 <= request < len(self._requests) else None
@@ -138,16 +144,17 @@ class Collecting:
         if self._asked_at is None:
             self._asked_at, self._answer_seconds, self._in_vain = now, [], False
         due_at = now + self._times.patience(len(messages))
+        n_parts = 1 + max(term.part for message in messages for term in message.terms)
         asks = []
         for message in messages:
             number = len(self._requests)
-            self._requests.append(_Request(message, now, due_at))
+            self._requests.append(_Request(message, n_parts, now, due_at))
             self._open_of.setdefault(message.worker, []).append(number)
             self._open_by_due[due_at] = self._open_by_due.get(due_at, 0) + 1
             for term in message.terms:
                 self._wanted.pop(term.chunk, None)
                 self._asked[term.chunk] = number
-            asks.append(Ask(message.worker, number, message.terms))
+            asks.append(Ask(message.worker, number, message.terms, n_parts))
         return asks
 
     def answer(self, request: int, now: float) -> bool:

@@ -222,7 +222,8 @@ class Driver:
             return
         key = (frame.stamp, frame.message)
         if session.assembling != key or session.assembler is None:
-            expected = array_bytes_of(self._arithmetic.message_length, self._orders.wire_dtype)
+            length = self._arithmetic.message_length(self._parts_of(session, frame))
+            expected = array_bytes_of(length, self._orders.wire_dtype)
             session.assembling = key
             session.assembler = Assembler(expected, self._orders.wire_dtype)
         if session.assembler.add(frame):
@@ -234,6 +235,15 @@ class Driver:
             self.dispatch(
                 ev.MessageArrived(session.number, stamp, frame.message, self._n_payloads, len(data))
             )
+
+    def _parts_of(self, session: Session, frame: wire.MessageFrame) -> int:
+        """Into how many parts gradients are cut for the message that ``frame`` begins."""
+        current, code = self.training.round, self.training.code
+        assert code is not None, "a link with a place has a plan"
+        place = self.training.members.links[session.number].place
+        if current is None or frame.stamp.round != current.number or place is None:
+            return code.n_parts
+        return current.parts_of(frame.message) if current.owns(place, frame.message) else code.n_parts
 
     # ---- commands ---------------------------------------------------------------------------------------
 
@@ -291,7 +301,7 @@ class Driver:
 
     def _collect(self, command: ev.Collect) -> None:
         terms = wire.Terms.of(command.terms)
-        frame = wire.Collect(self._stamp(command.stamp), command.request, terms)
+        frame = wire.Collect(self._stamp(command.stamp), command.request, terms, command.n_parts)
         self._send(command.link, frame, command.stamp.round)
 
     def _stop_round(self, command: ev.StopRound) -> None:

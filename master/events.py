@@ -189,6 +189,7 @@ class Collect:
     stamp: Stamp
     request: int
     terms: tuple[Term, ...]
+    n_parts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class JointCollecting(Collecting):
         asks = self._open(self._requester.choose(available), now)
         if asks:
             self.collected.clear()
-            self._n_promised = self._n_ready
+            n_parts = asks[0].n_parts
+            self._n_promised = sum(len(places) >= n_parts for places in self._finishers)
             self._together = {ask.request for ask in asks}
         return asks
 

@@ -89,5 +89,5 @@ def addressed(move: Move, members: Membership, epoch: int, number: int) -> Comma
     assert link is not None, "a place without a link is asked nothing"
     stamp = Stamp(epoch, number, link.incarnation)
     if isinstance(move, Ask):
-        return Collect(link.number, stamp, move.request, move.terms)
+        return Collect(link.number, stamp, move.request, move.terms, move.n_parts)
     return NextChunk(link.number, stamp, move.chunks)

@@ -123,6 +123,10 @@ class Round:
             return self._collecting.owner(number) == place
         return 0 <= number < len(self.code.messages) and self.code.messages[number].worker == place
 
+    def parts_of(self, number: int) -> int:
+        """Into how many parts gradients are cut for message or request ``number``."""
+        return self.code.n_parts if self._collecting is None else self._collecting.n_parts(number)
+
     def owner_of(self, payload: int) -> int:
         """The place that sent ``payload``."""
         number = next(number for number, held in self._received.items() if held == payload)

@@ -7,7 +7,7 @@ was told. It knows no codes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,11 @@ class Computer:
 
     @property
     def message_length(self) -> int:
-        """Numbers in a message: ceil(d / m)."""
-        return -(-self.model.n_parameters // self.n_parts)
+        """Numbers in a message of ``n_parts`` parts: ceil(d / m)."""
+        return self._length(self.n_parts)
+
+    def _length(self, n_parts: int) -> int:
+        return -(-self.model.n_parameters // n_parts)
 
     @property
     def finished(self) -> frozenset[int]:
@@ -102,11 +105,14 @@ class Computer:
         finished = self._gradients.keys()
         return [number for number, needed in self._messages.items() if chunk in needed and needed <= finished]
 
-    def combine(self, terms: Terms) -> memoryview:
+    def combine(self, terms: Terms, n_parts: int = 0) -> memoryview:
         """The message made of ``terms``: the sum of coefficient times part of the chunk's gradient.
 
+        Args:
+            terms: parts are counted from 0. n_parts: into how many gradients are cut; 0 as usual.
+
         Returns:
-            ``message_length`` little-endian numbers of the wire dtype, as bytes. Added up in float64 and
+            ceil(d / n_parts) little-endian numbers of the wire dtype, as bytes. Added up in float64 and
             rounded once, at the end; what leaves the wire dtype's range becomes infinite.
 
         Raises:
@@ -114,10 +120,9 @@ class Computer:
 
         Cost: O(terms x d / m).
         """
-        pieces = [
-            (self._piece(self._gradients, chunk, part), coefficient) for chunk, part, coefficient in terms
-        ]
-        total = np.zeros(self.message_length)
+        n_parts = n_parts or self.n_parts
+        pieces = [(self._piece(chunk, part, n_parts), coefficient) for chunk, part, coefficient in terms]
+        total = np.zeros(self._length(n_parts))
         with np.errstate(over="ignore", invalid="ignore"):
             for piece, coefficient in pieces:
                 into = total[: len(piece)]
@@ -128,14 +133,14 @@ class Computer:
         """Forget every gradient."""
         self._gradients.clear()
 
-    def _piece(self, gradients: Mapping[int, NDArray[Any]], chunk: int, part: int) -> NDArray[Any]:
+    def _piece(self, chunk: int, part: int, n_parts: int) -> NDArray[Any]:
         """Part of a kept gradient; the last part may be shorter than a message, which stands for zeros."""
-        gradient = gradients.get(chunk)
+        gradient = self._gradients.get(chunk)
         if gradient is None:
             raise ProtocolError("not_finished", f"chunk {chunk} is not finished")
-        if not 0 <= part < self.n_parts:
-            raise ProtocolError("bad_terms", f"part {part} of {self.n_parts}")
-        length = self.message_length
+        if not 0 <= part < n_parts:
+            raise ProtocolError("bad_terms", f"part {part} of {n_parts}")
+        length = self._length(n_parts)
         return gradient[part * length : (part + 1) * length]
 
 

@@ -143,13 +143,13 @@ class Engine:
             self._closed.set()
             self._changed.notify()
 
-    def combine(self, terms: Terms) -> memoryview:
+    def combine(self, terms: Terms, n_parts: int = 0) -> memoryview:
         """The message made of ``terms``; may be called from any thread, also while a chunk is in hand.
 
         Raises:
             ProtocolError: see ``Computer.combine``.
         """
-        return self._computer.combine(terms)
+        return self._computer.combine(terms, n_parts)
 
     def work_of(self, terms: Terms) -> int:
         """How many numbers ``combine`` adds up."""

@@ -23,6 +23,7 @@ class Pending:
     stamp: Stamp
     number: int
     terms: Terms
+    n_parts: int
     dtype: str
     frame_bytes: int
 

@@ -135,7 +135,9 @@ class Seat:
         """A message of finished chunks is asked for."""
         if self._is_current(frame.stamp):
             self._require_held(frame.terms.chunks)
-            self._send(frame.request, frame.terms)
+            most = self._order.n_parts
+            require(frame.n_parts <= most, "bad_terms", f"{frame.n_parts} parts, at most {most}")
+            self._send(frame.request, frame.terms, frame.n_parts)
 
     def stop(self, frame: wire.StopRound) -> None:
         """The round is over."""
@@ -174,10 +176,11 @@ class Seat:
             for number in report.due:
                 self._send(number, self._messages[number])
 
-    def _send(self, number: int, terms: wire.Terms) -> None:
+    def _send(self, number: int, terms: wire.Terms, n_parts: int = 0) -> None:
         assert self._round is not None
         order = self._order
-        self._outbox.put_message(Pending(self._round, number, terms, order.wire_dtype, order.max_frame_bytes))
+        pending = Pending(self._round, number, terms, n_parts, order.wire_dtype, order.max_frame_bytes)
+        self._outbox.put_message(pending)
 
     async def build(self, pending: Pending) -> memoryview:
         """Add up a message.
@@ -186,9 +189,9 @@ class Seat:
             ProtocolError: its terms are not finished, or not possible.
         """
         if self._engine.work_of(pending.terms) <= _BRIEF_WORK:
-            array_bytes = self._engine.combine(pending.terms)
+            array_bytes = self._engine.combine(pending.terms, pending.n_parts)
         else:
-            array_bytes = await asyncio.to_thread(self._engine.combine, pending.terms)
+            array_bytes = await asyncio.to_thread(self._engine.combine, pending.terms, pending.n_parts)
         self._metrics.messages.inc()
         return array_bytes
 

@@ -124,5 +124,5 @@ def normal_solution(encoding: csc_array, target: Floats) -> Floats:
 
 
 def _rows(rows: tuple[tuple[float, ...], ...], received: Sequence[Message], n_parts: int) -> Floats:
-    own = [rows[message.worker] for message in received]
+    own = [rows[message.worker][:n_parts] for message in received]
     return np.array(own, dtype=np.float64).reshape(len(received), n_parts)

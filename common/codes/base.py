@@ -12,8 +12,8 @@ report finished chunks, and the master asks for messages when enough is finished
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -281,6 +281,19 @@ def _spectral_norm(weights: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(weights, 2))
 
 
+def parts_of(code: GradientCode, received: Iterable[Message]) -> int:
+    """Into how many parts gradients are cut for these messages: m, or fewer where a requester chose so.
+
+    The messages of one collection all name every part.
+    """
+    if not code.on_request or code.n_parts == 1:
+        return code.n_parts
+    return 1 + max((term.part for message in received for term in message.terms), default=code.n_parts - 1)
+
+
 def decode(code: GradientCode, received: Sequence[Message]) -> Decoding:
     """Weights of the code's own decoder for ``received``, certified."""
+    n_parts = parts_of(code, received)
+    if n_parts != code.n_parts:
+        code = replace(code, n_parts=n_parts)
     return certify(code.n_chunks, code.n_parts, received, code.decoder.weights(code, received))

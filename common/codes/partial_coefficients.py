@@ -70,11 +70,14 @@ class AllFinishers:
 
     Args:
         rows: R, l numbers for every worker.
+        adaptive: where some chunk has fewer than l finishers, cut gradients into as many parts as it has:
+            messages are longer, and the answer is exact all the same.
 
     Cost: O(finishers x l), and a pseudoinverse for every set of finishers that was not seen lately.
     """
 
     rows: tuple[tuple[float, ...], ...]
+    adaptive: bool = False
 
     def choose(self, finishers: Mapping[int, Collection[int]]) -> tuple[Message, ...]:
         """Messages by ascending worker, terms by ascending chunk.
@@ -83,11 +86,15 @@ class AllFinishers:
         [(0, 1), (1, 2)]
         """
         terms: dict[int, list[Term]] = {}
+        n_parts = len(self.rows[0])
+        if self.adaptive:
+            fewest = min((len(set(workers)) for workers in finishers.values() if workers), default=n_parts)
+            n_parts = min(n_parts, fewest)
         for chunk in sorted(finishers):
             own = sorted(set(finishers[chunk]))
             if not own:
                 continue
-            X = _mixing(tuple(self.rows[worker] for worker in own))
+            X = _mixing(tuple(self.rows[worker][:n_parts] for worker in own))
             for worker, amounts in zip(own, X, strict=True):
                 terms.setdefault(worker, []).extend(
                     Term(chunk, part, amount) for part, amount in enumerate(amounts)

@@ -66,6 +66,7 @@ def partial_stragglers(
     n_parts: int = 1,
     frame: str = "cosine",
     seed: int = 0,
+    adaptive: bool = False,
 ) -> GradientCode:
     """Chunks on several workers; every finished chunk counts, and the answer is a plain sum.
 
@@ -84,6 +85,8 @@ def partial_stragglers(
         n_parts: l, 1 to the replication.
         frame: with more parts, ``cosine`` (best conditioned) or ``random`` (normal numbers).
         seed: of the random frame, at least 0.
+        adaptive: at the deadline, or when nothing more can come, cut gradients into fewer parts if some chunk
+            is finished by fewer than l workers, so that the answer is exact all the same.
 
     Raises:
         InvalidSpec: a parameter is out of range.
@@ -106,14 +109,14 @@ def partial_stragglers(
     decoder: Decoder = PlainSum()
     rows = _rows(frame, assignment, parts, seed)
     if parts > 1:
-        requester, decoder = AllFinishers(rows), FixedWeights(rows)
+        requester, decoder = AllFinishers(rows, adaptive), FixedWeights(rows)
     return GradientCode(
-        spec=canonical(partial_stragglers, n, copies, per_block, parts, frame, seed),
+        spec=canonical(partial_stragglers, n, copies, per_block, parts, frame, seed, adaptive),
         assignment=assignment,
         requester=requester,
         decoder=decoder,
         stop_rule=CoverChunks(n * per_block, parts),
-        n_stragglers=copies - parts,
+        n_stragglers=copies - (1 if adaptive else parts),
         n_parts=parts,
     )
 

@@ -165,7 +165,9 @@ def encode_response(frame: Response) -> bytes:
             packed = pb.SessionResponse(next_chunk=next_chunk)
         case Collect():
             terms = pack_terms(frame.terms)
-            collect = pb.Collect(stamp=_pack_stamp(frame.stamp), request=frame.request, terms=terms)
+            collect = pb.Collect(
+                stamp=_pack_stamp(frame.stamp), request=frame.request, terms=terms, n_parts=frame.n_parts
+            )
             packed = pb.SessionResponse(collect=collect)
         case StartRound():
             packed = pb.SessionResponse(
@@ -249,7 +251,7 @@ _RESPONSES: dict[str, Callable[[Any], Response]] = {
     "parameters_frame": _parameters_frame,
     "next_chunk": _next_chunk,
     "collect": lambda packed: Collect(
-        _unpack_stamp(packed.stamp), packed.request, unpack_terms(packed.terms)
+        _unpack_stamp(packed.stamp), packed.request, unpack_terms(packed.terms), packed.n_parts
     ),
     "stop_round": lambda packed: StopRound(_unpack_stamp(packed.stamp)),
     "drain": lambda packed: Drain(),

@@ -222,11 +222,12 @@ class NextChunk:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Send this linear form of finished chunks as message ``request``."""
+    """Send this linear form of finished chunks as message ``request``; ``n_parts`` 0 is the order's."""
 
     stamp: Stamp
     request: int
     terms: Terms
+    n_parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,9 @@ class LocalLearning:
         result = self._computers[worker].compute(chunk, self._points[worker], X, y)
         return result.loss, result.rows, result.finite
 
-    def message(self, worker: int, terms: tuple[Term, ...]) -> bytes:
+    def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """The message made of ``terms``, in the wire dtype."""
-        return bytes(self._computers[worker].combine(Terms.of(terms)))
+        return bytes(self._computers[worker].combine(Terms.of(terms), n_parts))
 
 
 def simulate(

@@ -55,7 +55,7 @@ class Learning(Protocol):
     def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
         """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
 
-    def message(self, worker: int, terms: tuple[Term, ...]) -> bytes:
+    def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """Combine finished chunks of a worker."""
 
 
@@ -295,7 +295,7 @@ class Simulator:
             self.at(worker.mute_until, lambda: self._receive(command, b""))
         elif command.stamp == worker.stamp and command.stamp.round > worker.stopped:
             assert worker.done.issuperset(term.chunk for term in command.terms), "asked before it is finished"
-            self._send_message(worker, command.request, command.terms)
+            self._send_message(worker, command.request, command.terms, command.n_parts)
 
     def _next(self, worker: SimulatedWorker) -> None:
         """Between two chunks: take up the newest round, or the next chunk."""
@@ -355,8 +355,9 @@ class Simulator:
         worker.done.add(chunk)
         self._deliver(worker, ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite))
         if stamp.round > worker.stopped and worker.waiting is None:
+            assert self._code is not None
             for number, message in self._due(worker, chunk):
-                self._send_message(worker, number, message.terms)
+                self._send_message(worker, number, message.terms, self._code.n_parts)
         self._next(worker)
 
     def _due(self, worker: SimulatedWorker, chunk: int) -> Iterator[tuple[int, Message]]:
@@ -369,11 +370,12 @@ class Simulator:
             if chunk in chunks and chunks <= worker.done:
                 yield number, message
 
-    def _send_message(self, worker: SimulatedWorker, number: int, terms: tuple[Term, ...]) -> None:
+    def _send_message(
+        self, worker: SimulatedWorker, number: int, terms: tuple[Term, ...], n_parts: int
+    ) -> None:
         assert worker.stamp is not None
-        assert self._code is not None
-        n_bytes = -(-self._settings.n_parameters // self._code.n_parts) * self._settings.item_bytes
+        n_bytes = -(-self._settings.n_parameters // n_parts) * self._settings.item_bytes
         data = None
         if self.learning is not None:
-            data = self.learning.message(worker.link, terms)
+            data = self.learning.message(worker.link, terms, n_parts)
         self._deliver(worker, ev.MessageArrived(worker.link, worker.stamp, number, 0, n_bytes), data)

@@ -67,6 +67,20 @@ async def test_every_code_learns_over_real_grpc(tmp_path, name):
         assert off < 0.5
 
 
+async def test_messages_adapt_to_a_lost_worker_and_stay_exact(tmp_path):
+    """Six workers, one of them dead: chunks it held have one copy less, and messages are longer instead."""
+    code = "code=partial_stragglers(n, 3, n_parts=3, adaptive=True)"
+    death = 'delays.interruptions=[{ place = 2, kind = "death", at_seconds = 0.05 }]'
+    slowly = ("delays.distribution=constant", "delays.seconds=0.005")
+    experiment = an_experiment(code, "workers=6", death, *slowly)
+    summary = await run_in_process(experiment, tmp_path / "run", 6)
+    assert summary["exact"] == ROUNDS
+    assert any(record.lost for record in read_history(tmp_path / "run"))
+    saved = read_parameters(tmp_path / "run").parameters
+    expected = plain_descent(load_dataset(SOURCE), experiment.optimizer.learning_rate)
+    assert np.linalg.norm(saved - expected) < 1e-9 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("n_parts", [2, 3])
 async def test_shorter_messages_on_request_are_exact_too(tmp_path, n_parts):
     experiment = an_experiment(f"code=partial_stragglers(n, 4, 2, n_parts={n_parts})", "workers=6")

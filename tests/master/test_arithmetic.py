@@ -48,7 +48,7 @@ def test_parts_are_put_together_and_the_padding_is_cut_off():
         "halves", Assignment(1, ((0,), (0,))), LeastSquares(), CountMessages(2), 0, halves, n_parts=2
     )
     made = arithmetic([0.0, 0.0, 0.0], n_rows=1, code=code)
-    assert made.message_length == 2
+    assert made.message_length(2) == 2
     made.receive(1, np.array([1.0, 2.0]).tobytes())
     made.receive(2, np.array([3.0, 0.0]).tobytes())
     weights = made.solve(halves).weights

@@ -97,3 +97,26 @@ def test_an_answer_of_a_given_up_collection_is_not_wanted(current):
     requests = asked(finish(current, range(4), 2))
     current.lose(3, 1.1)
     assert current.message_arrived(0, requests[0], 10, 1.2) is None
+
+
+def test_at_the_deadline_an_adaptive_code_takes_as_many_parts_as_there_are_copies():
+    code = make_code("partial_stragglers(4, 3, n_parts=3, adaptive=True)", 4)
+    made = Round(0, code, RoundRules(deadline_seconds=2.0), 0.0, CollectTimes(100))
+    for place in range(4):
+        made.expect(place)
+        made.start(place, 0.0)
+    # Every chunk is finished by two places, and by three only if somebody had all the time there is.
+    for place in range(4):
+        for chunk in code.assignment.orders[place][:2]:
+            assert made.chunk_finished(place, chunk, 0.1, 1.0) == []
+    asks = made.tick(2.0)
+    assert {ask.n_parts for ask in asks} == {2}
+    for ask in asks:
+        assert made.parts_of(ask.request) == 2
+        moves = made.message_arrived(ask.place, ask.request, 10 + ask.place, 2.1)
+    (solve,) = moves
+    decoding = decode(code, solve.received)
+    assert decoding.exact
+    assert decoding.weights.shape == (4, 2)
+    made.solved(decoding, 0.0, 2.2)
+    assert made.outcome.end == "exact"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 from itertools import combinations
 from math import comb
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.codes import CODES
-from common.codes.base import certify, decode, term_arrays
+from common.codes.base import certify, decode, parts_of, term_arrays
 from common.codes.quality import check_wire
 from common.spec import make_code, parse_call
 
@@ -103,6 +104,7 @@ EXAMPLES = {
         "partial_stragglers(6, n_parts=2)",
         'partial_stragglers(7, replication=4, chunks_per_worker=2, n_parts=3, frame="random", seed=1)',
         "partial_stragglers(5, n_parts=3)",
+        "partial_stragglers(9, replication=4, n_parts=3, adaptive=True)",
     ],
     "communication_efficient_fractional": [
         "communication_efficient_fractional(8, 2)",
@@ -261,19 +263,26 @@ def test_a_code_is_exact_if_all_answer_unless_it_never_is(code):
         assert code.enough_messages is not None, "a round would wait for what never comes"
 
 
+def as_cut(code, received):
+    """The code with as many parts as these messages have: an adaptive code may choose fewer than its own."""
+    n_parts = parts_of(code, received)
+    return code if n_parts == code.n_parts else replace(code, n_parts=n_parts)
+
+
 def test_any_n_stragglers_may_be_absent(code):
     if code.spec in NEVER_EXACT:
         return
     rng = np.random.default_rng(0)
-    gradients = rng.standard_normal((code.n_chunks, 3 * code.n_parts))
+    gradients = rng.standard_normal((code.n_chunks, 6 * code.n_parts))
     for n_absent in range(code.n_stragglers + 1):
         for absent in patterns(code, n_absent, rng):
             received, may_suffice = answers(code, absent)
             decoding = decode(code, received)
             assert decoding.exact
-            assert decoding.weights.shape == (len(received), code.n_parts)
-            assert may_suffice, "the round would not try to decode"
-            found = combined(code, received, decoding.weights, gradients)
+            cut = as_cut(code, received)
+            assert decoding.weights.shape == (len(received), cut.n_parts)
+            assert may_suffice or cut is not code, "the round would not try to decode"
+            found = combined(cut, received, decoding.weights, gradients)
             scale = max(1.0, decoding.noise_amplification) * max(np.abs(term_arrays(received).coefficients))
             np.testing.assert_allclose(
                 found, gradients.sum(axis=0), rtol=0, atol=1e-11 * scale * code.n_chunks
@@ -282,19 +291,20 @@ def test_any_n_stragglers_may_be_absent(code):
 
 def test_with_more_absent_the_error_is_what_the_certificate_says(code):
     rng = np.random.default_rng(1)
-    gradients = rng.standard_normal((code.n_chunks, 3 * code.n_parts))
+    gradients = rng.standard_normal((code.n_chunks, 6 * code.n_parts))
     for n_absent in range(code.n_stragglers + 1, min(code.n_workers, code.n_stragglers + 3) + 1):
         for absent in patterns(code, n_absent, rng, most=10):
             received, _ = answers(code, absent)
             decoding = decode(code, received)
-            again = certify(code.n_chunks, code.n_parts, received, decoding.weights)
+            cut = as_cut(code, received)
+            again = certify(code.n_chunks, cut.n_parts, received, decoding.weights)
             np.testing.assert_array_equal(again.coefficients, decoding.coefficients)
-            found = combined(code, received, decoding.weights, gradients)
+            found = combined(cut, received, decoding.weights, gradients)
             error = np.linalg.norm(found - gradients.sum(axis=0))
             scale = max(1.0, decoding.noise_amplification)
             assert error <= decoding.residual * np.linalg.norm(gradients) + 1e-9 * scale
-            stacked = gradients.reshape(code.n_chunks, code.n_parts, -1).transpose(1, 0, 2)
-            expected = decoding.coefficients.T @ stacked.reshape(code.n_parts * code.n_chunks, -1)
+            stacked = gradients.reshape(code.n_chunks, cut.n_parts, -1).transpose(1, 0, 2)
+            expected = decoding.coefficients.T @ stacked.reshape(cut.n_parts * code.n_chunks, -1)
             np.testing.assert_allclose(found, expected.reshape(-1), rtol=0, atol=1e-9 * scale)
 
 
@@ -305,6 +315,7 @@ LUCKY = (
     "bipartite",
     "resolvable_design",
     'design="affine"',
+    "adaptive",
 )
 """Fewer messages than the tally counts to may suffice by luck, and it need not know."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.codes.base import Assignment, Message, Term, certify, decode
+from common.codes.base import Assignment, Message, Term, certify, decode, parts_of
 from common.codes.designs import neighbours, random_regular_graph
 from common.codes.frames import colours, cosine_frame, random_frame
 from common.codes.ordering import matching_order
@@ -155,6 +155,19 @@ def test_replication_leaves_as_many_copies_as_adaptive_message_lengths_need():
         for s in range(replication):
             for absent in combinations(range(n), s):
                 assert min(len(set(workers) - set(absent)) for workers in holders) >= replication - s
+
+
+@pytest.mark.parametrize(("n", "replication"), [(6, 4), (7, 3), (8, 5)])
+def test_messages_adapt_to_the_real_number_of_stragglers(n, replication):
+    """Adaptive gradient coding: with s' absent the answer is exact, with replication - s' parts or more."""
+    most = min(4, replication)
+    code = partial_stragglers(n, replication, n_parts=most, adaptive=True)
+    for s in range(replication):
+        for absent in combinations(range(n), s):
+            holders = enumerate(code.assignment.holders)
+            received = code.requester.choose({chunk: set(who) - set(absent) for chunk, who in holders})
+            assert parts_of(code, received) >= min(most, replication - s)
+            assert decode(code, received).exact
 
 
 @pytest.mark.parametrize(("n_parts", "worst", "error"), [(2, 24.4, 2e-7), (3, 133, 4e-7), (4, 260, 1e-6)])

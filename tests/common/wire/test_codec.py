@@ -128,7 +128,7 @@ RESPONSES = st.one_of(
     starts(),
     bulk(f.ParametersFrame),
     st.builds(f.NextChunk, STAMPS, st.lists(U32, max_size=5).map(tuple)),
-    st.builds(f.Collect, STAMPS, U32, terms()),
+    st.builds(f.Collect, STAMPS, U32, terms(), U32),
     st.builds(f.StopRound, STAMPS),
     st.just(f.Drain()),
     GOODBYES,

@@ -305,14 +305,16 @@ class NextChunk(_message.Message):
     def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., chunks: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Collect(_message.Message):
-    __slots__ = ("stamp", "request", "terms")
+    __slots__ = ("stamp", "request", "terms", "n_parts")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     TERMS_FIELD_NUMBER: _ClassVar[int]
+    N_PARTS_FIELD_NUMBER: _ClassVar[int]
     stamp: Stamp
     request: int
     terms: Terms
-    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., request: _Optional[int] = ..., terms: _Optional[_Union[Terms, _Mapping]] = ...) -> None: ...
+    n_parts: int
+    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., request: _Optional[int] = ..., terms: _Optional[_Union[Terms, _Mapping]] = ..., n_parts: _Optional[int] = ...) -> None: ...
 
 class StopRound(_message.Message):
     __slots__ = ("stamp",)
