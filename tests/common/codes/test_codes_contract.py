@@ -105,6 +105,8 @@ EXAMPLES = {
         'partial_stragglers(7, replication=4, chunks_per_worker=2, n_parts=3, frame="random", seed=1)',
         "partial_stragglers(5, n_parts=3)",
         "partial_stragglers(9, replication=4, n_parts=3, adaptive=True)",
+        'partial_stragglers(12, chunks_per_worker=3, seed=5, placement="random")',
+        'partial_stragglers(7, replication=4, n_parts=2, placement="random")',
     ],
     "communication_efficient_fractional": [
         "communication_efficient_fractional(8, 2)",
