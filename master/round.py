@@ -233,8 +233,7 @@ class Round:
         asks = self._ask(now)
         if asks:
             return list(asks)
-        # Sorted, so that a pattern of stragglers is the same question whatever the order of arrival.
-        numbers = tuple(sorted(filter(self._counts, self._received)))
+        numbers = self._at_hand
         if self._solved is None or self._solved[0] != numbers:
             self._solving = numbers
             return [Solve(self.number, self._columns(numbers))]
@@ -247,8 +246,12 @@ class Round:
         """An answer is under way: of the solver, or of workers that were asked."""
         return self._solving is not None or (self._collecting is not None and self._collecting.n_open > 0)
 
-    def _counts(self, number: int) -> bool:
-        return self._collecting is None or self._collecting.counts(number)
+    @property
+    def _at_hand(self) -> tuple[int, ...]:
+        """The messages that can be decoded; sorted, so that the order of arrival makes no other question."""
+        if self._collecting is None:
+            return tuple(sorted(self._received))
+        return tuple(sorted(filter(self._collecting.counts, self._received)))
 
     @property
     def _promising(self) -> bool:
@@ -294,7 +297,7 @@ class Round:
         assert self._collecting is not None
         if not self._may_be_enough(len(self._collecting.collected)):
             return False
-        return self._solved is None or len(self._solved[0]) < len(self._received)
+        return self._solved is None or self._solved[0] != self._at_hand
 
     def _ask(self, now: float) -> Sequence[Ask]:
         if self._collecting is None or self._not_tried_yet:
