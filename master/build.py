@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from common.codes.base import GradientCode
 from common.codes.quality import check_wire
 from common.datasets import load_dataset
@@ -11,6 +13,7 @@ from common.experiment import Experiment
 from common.models import make_model
 from common.models.base import Model
 from common.spec import make_code
+from common.wire.frames import ITEM_BYTES
 from master.arithmetic import Arithmetic
 from master.deadlines import deadline_rule
 from master.optimizers import ConstantRate, InverseTimeRate, RateSchedule, StepRate, make_optimizer
@@ -50,9 +53,8 @@ def build_code(experiment: Experiment, dataset: Dataset, n_parameters: int, n_wo
     check_chunks(code.n_chunks, dataset.n_rows)
     check_wire(code, experiment.wire_dtype)
     limit = experiment.limits.master_memory_mb
-    item_bytes = 4 if experiment.wire_dtype == "float32" else 8
     n_messages = n_workers if code.on_request else len(code.messages)
-    needed = n_messages * -(-n_parameters // code.n_parts) * item_bytes / MEBIBYTE
+    needed = n_messages * -(-n_parameters // code.n_parts) * ITEM_BYTES[experiment.wire_dtype] / MEBIBYTE
     if limit is not None and needed > limit:
         rule = f"must hold the messages of a round ({needed:.0f} MB)"
         raise InvalidSpec("limits.master_memory_mb", rule, limit)
@@ -65,12 +67,13 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
     stop = experiment.stop
     deadline = experiment.deadline
     return RunSettings(
-        make_code=lambda n_workers: build_code(experiment, dataset, n_parameters, n_workers),
+        # Making and checking a code may take a second, and the run begins in the event loop: do it once.
+        make_code=cache(partial(build_code, experiment, dataset, n_parameters)),
         n_workers=None if experiment.workers == "joined" else experiment.workers,
         rounds=experiment.rounds,
         n_rows=dataset.n_rows,
         n_parameters=n_parameters,
-        item_bytes=4 if experiment.wire_dtype == "float32" else 8,
+        item_bytes=ITEM_BYTES[experiment.wire_dtype],
         deadline=deadline_rule(deadline.rule, deadline.seconds, deadline.factor),
         on_shortfall=experiment.on_shortfall,
         least_recovered=experiment.least_recovered,

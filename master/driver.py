@@ -89,7 +89,6 @@ class Driver:
         self.clock = clock
         self.training = Training(settings, clock())
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
-        self.records_json = ""
         self._arithmetic = arithmetic
         self._orders = orders
         self._folder = folder

@@ -8,7 +8,7 @@ from common.codes.base import GradientCode
 from common.datasets.base import Dataset, chunk_range
 from common.delays import Delays
 from common.models.base import ModelShape
-from common.wire.frames import DataOrder, MessageOrder, RowRange, Terms, WorkOrder
+from common.wire.frames import ITEM_BYTES, DataOrder, MessageOrder, RowRange, Terms, WorkOrder
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ class OrderBook:
             if not code.on_request
             else ()
         )
-        item_bytes = 8 if self.compute_dtype == "float64" else 4
         return WorkOrder(
             epoch=epoch,
             code=code.spec,
@@ -57,5 +56,5 @@ class OrderBook:
             compute_dtype=self.compute_dtype,
             wire_dtype=self.wire_dtype,
             delays=self.delays,
-            memory_bytes=len(chunks) * self.n_parameters * item_bytes,
+            memory_bytes=len(chunks) * self.n_parameters * ITEM_BYTES[self.compute_dtype],
         )

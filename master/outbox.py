@@ -32,11 +32,6 @@ class Outbox:
         self._closing = False
 
     @property
-    def queued_bytes(self) -> int:
-        """Bytes that wait, shared parameters included."""
-        return sum(len(raw) for _, raw in self._control) + sum(map(len, self._parameters))
-
-    @property
     def closing(self) -> bool:
         """Whether the last frame is in."""
         return self._closing

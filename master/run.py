@@ -33,6 +33,7 @@ from master.events import Finish, StopRequested
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.service import TokenCheck, TrainingFace, is_loopback, listen
+from master.settings import RunSettings
 from master.status import RunStatus, run_status
 
 log = structlog.get_logger("gradcode.master")
@@ -89,6 +90,7 @@ class Master:
         self.driver: Driver
         self._dataset: Dataset
         self._model: Model
+        self._settings: RunSettings
         self._arithmetic: Arithmetic
 
     def prepare(self) -> None:
@@ -99,9 +101,9 @@ class Master:
         """
         self._dataset = build.build_dataset(self.experiment)
         self._model = build.build_model(self.experiment, self._dataset)
+        self._settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
         if self.experiment.workers != "joined":
-            d = self._model.n_parameters
-            build.build_code(self.experiment, self._dataset, d, self.experiment.workers)
+            self._settings.make_code(self.experiment.workers)
         self._arithmetic = build.build_arithmetic(self.experiment, self._dataset, self._model)
 
     async def run(self, opened: Callable[[], None] = lambda: None) -> int:
@@ -128,7 +130,7 @@ class Master:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
         run_id = uuid.uuid4().hex[:12]
-        metrics = MasterMetrics(lambda: run_status(self.driver.training, time.monotonic()))
+        metrics = MasterMetrics(self._status)
         interceptors = []
         if self.options.token is not None:
             interceptors.append(
@@ -137,15 +139,14 @@ class Master:
         server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
         self.address = await listen(server, self.options.listen)
         if self.options.metrics != "off":
-            http = await start_http(self.options.metrics, metrics, self._health, self._exit_code)
+            http = await start_http(self.options.metrics, metrics, self._status, self._exit_code)
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
         self._make_folder()
         stack.callback(self.folder.close)
-        settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
         orders = build.build_orders(self.experiment, self._dataset, self._model)
         self.driver = Driver(
-            run_id, self.experiment.name, settings, self._arithmetic, orders, self.folder, metrics
+            run_id, self.experiment.name, self._settings, self._arithmetic, orders, self.folder, metrics
         )
         stack.callback(self.driver.close)
         self._add_services(server)
@@ -177,7 +178,7 @@ class Master:
             )
         )
 
-    def _health(self) -> RunStatus:
+    def _status(self) -> RunStatus:
         return run_status(self.driver.training, time.monotonic())
 
     def _exit_code(self) -> int | None:
