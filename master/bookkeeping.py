@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Literal
 
 from common.history import ChunkRow, RoundRecord
 from master.events import ChunkFinished
 from master.outcome import Outcome, Work, chunk_rows, uncoded_seconds
-
-WEIGHT = 0.3
-"""Weight of the newest observation in the remembered seconds per chunk of a place."""
+from master.paces import Paces
 
 
 @dataclass(slots=True)
@@ -28,26 +25,6 @@ class Totals:
     straggles: dict[int, int] = field(default_factory=dict)
     uncoded_seconds: float = 0.0
     uncoded_stuck: int = 0
-
-
-class Paces:
-    """Remembered seconds per chunk of every place, exponentially weighted."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[int, float] = {}
-
-    def observe(self, place: int, seconds: float) -> None:
-        """A chunk took ``seconds`` at ``place``."""
-        known = self.seconds.get(place)
-        self.seconds[place] = seconds if known is None else known + WEIGHT * (seconds - known)
-
-    def typical(self) -> float | None:
-        """Median over places; None before the first report."""
-        return median(self.seconds.values()) if self.seconds else None
-
-    def forget(self, place: int) -> None:
-        """Another worker sits there now."""
-        self.seconds.pop(place, None)
 
 
 class Ledger:

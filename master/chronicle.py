@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from common.history import RoundRecord
-from master.bookkeeping import Ledger, Paces, Totals, add_up, with_score
+from master.bookkeeping import Ledger, Totals, add_up, with_score
 from master.events import ChunkFinished, Command, Note, Record
+from master.paces import Paces
 from master.policies import Verdict
 from master.round import Round
 
@@ -21,7 +22,6 @@ class Chronicle:
 
     def __init__(self, n_rows: int) -> None:
         self.totals = Totals()
-        self.paces = Paces()
         self.last_record: RoundRecord | None = None
         self.score: float | None = None
         self.first_started_at: float | None = None
@@ -55,11 +55,11 @@ class Chronicle:
         self.ledger.report_late(place, worker, event, after_seconds)
         return after_seconds
 
-    def settle(self, ended: Round) -> None:
+    def settle(self, ended: Round, paces: Paces) -> None:
         """The round in hand has its outcome."""
         assert ended.outcome is not None
         chunks_each = ended.code.n_chunks / ended.code.n_workers
-        self.ledger.close(ended.outcome, ended.works, ended.left, self.paces, chunks_each)
+        self.ledger.close(ended.outcome, ended.works, ended.left, paces, chunks_each)
 
     def close_round(self, verdict: Verdict) -> RoundRecord:
         """The round is over, step included; ``write_down`` brings its record out."""

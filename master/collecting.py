@@ -111,6 +111,10 @@ class Collecting:
         """Number of chunks that are collected, asked for, or can be asked for."""
         return len(self.collected) + len(self._wanted) + len(self._asked)
 
+    def finishers(self, chunk: int) -> Collection[int]:
+        """The places that can send ``chunk``."""
+        return self._finishers[chunk]
+
     def message(self, request: int) -> Message:
         """The message that was asked for."""
         return self._requests[request].message

@@ -19,10 +19,11 @@ WEIGHT = 0.2
 
 
 class FinishingTimes:
-    """Remembers for each place the time from round start to finishing its load, exponentially weighted.
+    """Remembers for each place the time from round start to finishing its share, exponentially weighted.
 
-    A place that finished k of its L chunks after t seconds counts as t and L - k times its seconds per
-    chunk: rounds often end before anybody has finished, and the load is the same in every round. One whose
+    The share is its load, or what it computes of it where the master hands out chunks. A place that finished
+    k of L chunks after t seconds counts as t and L - k times its seconds per chunk: rounds often end before
+    anybody has finished, and the share of a usual place is the same in every round. One whose
     first report of a round comes after the outcome counts as well; otherwise a cluster that slows down would
     never be given more time.
     """
@@ -41,7 +42,7 @@ class FinishingTimes:
         for work in works:
             last = work.last_at
             if work.present and last is not None and work.started_at is not None:
-                left = work.load - len(work.arrived)
+                left = work.share - len(work.arrived)
                 self.observe(work.place, last - work.started_at + left * median(work.seconds.values()))
                 self._rounds[work.place] = number
 

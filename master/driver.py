@@ -183,10 +183,8 @@ class Driver:
         if isinstance(frame, wire.ChunkFinished):
             if self._is_ours(frame.stamp):
                 stamp = _core_stamp(frame.stamp)
-                loss, rows = frame.loss_sum, frame.rows
-                self.dispatch(
-                    ev.ChunkFinished(link, stamp, frame.chunk, frame.seconds, loss, rows, frame.finite)
-                )
+                report = (frame.chunk, frame.seconds, frame.loss_sum, frame.rows, frame.finite)
+                self.dispatch(ev.ChunkFinished(link, stamp, *report, frame.heard, frame.heard_seconds))
         elif isinstance(frame, wire.MessageFrame):
             self._assemble(session, frame)
         elif isinstance(frame, wire.Ready):

@@ -65,7 +65,11 @@ class ParametersWritten:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFinished:
-    """The worker finished a chunk's gradient; ``seconds`` by the worker's clock."""
+    """The worker finished a chunk's gradient; ``seconds`` by the worker's clock.
+
+    Until then it had received ``heard`` queues of chunks in this round, the last of them ``heard_seconds``
+    ago; or only the start of the round, so long ago.
+    """
 
     link: int
     stamp: Stamp
@@ -74,6 +78,8 @@ class ChunkFinished:
     loss: float
     rows: int
     finite: bool
+    heard: int = 0
+    heard_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

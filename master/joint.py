@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.codes.base import Requester
+from common.codes.base import GradientCode, Requester
 from master.collecting import Ask, Collecting, CollectTimes
 
 
@@ -100,3 +100,12 @@ class JointCollecting(Collecting):
         self._together = set()
         self.collected.clear()
         self._news = True
+
+
+def make_collecting(code: GradientCode, times: CollectTimes) -> Collecting | None:
+    """How messages are asked for; None for fixed codes. With several parts they belong together."""
+    if code.requester is None:
+        return None
+    if code.n_parts == 1:
+        return Collecting(code.n_chunks, code.requester, times)
+    return JointCollecting(code.n_chunks, code.requester, times, code.n_parts)

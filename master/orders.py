@@ -56,5 +56,6 @@ class OrderBook:
             compute_dtype=self.compute_dtype,
             wire_dtype=self.wire_dtype,
             delays=self.delays,
+            scheduled=code.scheduled,
             memory_bytes=len(chunks) * self.n_parameters * ITEM_BYTES[self.compute_dtype],
         )

@@ -21,17 +21,20 @@ class Work:
     """What one link did at a place in one round.
 
     Attributes:
+        load: chunks that the place holds. share: those it computes in a round where nobody straggles.
         present: the place has this link.
         worker: name of the worker.
         started_at: when its link was sent the round; None while it still loads rows.
         arrived: chunk -> when its report arrived.
         seconds: chunk -> duration by the worker's clock.
         sent: its payloads that arrived.
+        idle: nothing is in its hand, as far as the master knows; never where workers go on by themselves.
         gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
     """
 
     place: int
     load: int
+    share: float
     present: bool = False
     worker: str = ""
     started_at: float | None = None
@@ -39,6 +42,7 @@ class Work:
     seconds: dict[int, float] = field(default_factory=dict)
     sent: list[int] = field(default_factory=list)
     gone: bool = False
+    idle: bool = False
 
     @property
     def last_at(self) -> float | None:
@@ -52,9 +56,9 @@ class Work:
         start = max(round_started, self.started_at)
         last = self.last_at
         if last is None:
-            return now - start
+            return None if self.idle else now - start
         pace = (last - start) / len(self.arrived)
-        return pace if len(self.arrived) == self.load else max(pace, now - last)
+        return pace if self.idle or len(self.arrived) == self.load else max(pace, now - last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,22 +18,14 @@ from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
-from master.collecting import Ask, Collecting, CollectTimes
+from master.collecting import Ask, CollectTimes
 from master.events import Solve
-from master.joint import JointCollecting
+from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
-from master.schedule import FixedOrder
+from master.schedule import Requeue, Schedule
 
 ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requeue:
-    """Give a place a new queue."""
-
-    place: int
-    chunks: tuple[int, ...]
 
 
 Move = Ask | Requeue | Solve
@@ -62,23 +54,32 @@ class Round:
         code: the plan's code.
         rules: when to stop waiting.
         now: the master's monotonic clock at the start, in seconds.
+        schedule: what places compute next; a fresh one.
         collect_times: how long collections usually take; remembered from round to round.
     """
 
     def __init__(
-        self, number: int, code: GradientCode, rules: RoundRules, now: float, collect_times: CollectTimes
+        self,
+        number: int,
+        code: GradientCode,
+        rules: RoundRules,
+        now: float,
+        schedule: Schedule,
+        collect_times: CollectTimes,
     ) -> None:
         self.number = number
         self.code = code
         self.rules = rules
+        self.schedule = schedule
         self.started_at = now
         self.outcome: Outcome | None = None
-        self.works = [Work(place, len(order)) for place, order in enumerate(code.assignment.orders)]
+        self.works = [
+            Work(place, len(order), code.shares[place]) for place, order in enumerate(code.assignment.orders)
+        ]
         self.left: list[Work] = []
         self._enough = min(rules.enough, code.enough_recovered)
-        self._schedule = FixedOrder(code.assignment)
         self._tally = code.stop_rule.start()
-        self._collecting = _collecting(code, collect_times)
+        self._collecting = make_collecting(code, collect_times)
         self._received: dict[int, int] = {}
         self._covered: set[int] = set()
         self._present: set[int] = set()
@@ -110,12 +111,10 @@ class Round:
         """When ``tick`` has something to do; None if only events can change anything."""
         if self.outcome is not None:
             return None
-        times = []
-        if self._collecting is not None and self._collecting.due_at is not None:
-            times.append(self._collecting.due_at)
+        times = [self.schedule.wakes_at, None if self._collecting is None else self._collecting.due_at]
         if self.deadline_at is not None and now < self.deadline_at:
             times.append(self.deadline_at)
-        return min(times, default=None)
+        return min((time for time in times if time is not None), default=None)
 
     def owns(self, place: int, number: int) -> bool:
         """Whether message or request ``number`` belongs to ``place``."""
@@ -143,16 +142,18 @@ class Round:
         former = self.works[place]
         if former.arrived:
             self.left.append(former)
-        self.works[place] = Work(place, former.load, present=True, worker=worker)
+        self.works[place] = Work(place, former.load, former.share, present=True, worker=worker)
         self._present.add(place)
         self._pending.add(place)
         self._update_pending(place)
 
-    def start(self, place: int, now: float) -> list[Move]:
-        """The expected link is being sent the round."""
-        self.works[place].started_at = now
-        self._schedule.restart(place)
-        return self._consider(now)
+    def start(self, places: Iterable[int], now: float) -> list[Move]:
+        """The expected links at ``places`` are being sent the round."""
+        starting = list(places)
+        for place in starting:
+            self.works[place].started_at = now
+        self.schedule.begin(starting, now)
+        return self._go_on(now)
 
     def lose(self, place: int, now: float, successor: str | None = None) -> list[Move]:
         """The place's link is gone: its messages stay valid, what it has not sent is unfinished again.
@@ -176,12 +177,13 @@ class Round:
             return None
         work.arrived[chunk] = now
         work.seconds[chunk] = seconds
-        self._schedule.finished(place, chunk)
+        self.schedule.finished(place, chunk, seconds, now)
+        work.idle = self.schedule.is_idle(place)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
             self._tally.finished(place, chunk)
             self._collecting.finish(place, chunk)
-        return self._consider(now)
+        return self._go_on(now)
 
     def message_arrived(self, place: int, number: int, payload: int, now: float) -> list[Move] | None:
         """A whole message. Returns None if it is not wanted: again, cancelled, or after the outcome."""
@@ -193,15 +195,15 @@ class Round:
         elif not self._collecting.answer(number, now):
             return None
         self._received[number] = payload
-        self._revive(place)
+        self._revive(place, now)
         self.works[place].sent.append(payload)
         self._update_pending(place)
-        return self._consider(now)
+        return self._go_on(now)
 
     def revive(self, place: int, now: float) -> list[Move]:
         """A place that may have been given up has answered: what it finished can be asked for again."""
-        self._revive(place)
-        return self._consider(now)
+        self._revive(place, now)
+        return self._go_on(now)
 
     def solved(self, decoding: Decoding, seconds: float, now: float) -> list[Move]:
         """Weights have been found for what was last handed to Solve."""
@@ -213,15 +215,26 @@ class Round:
         if accepted is not None:
             self._finish(*accepted, now)
             return []
-        return self._consider(now)
+        return self._go_on(now)
 
     def tick(self, now: float) -> list[Move]:
-        """Time has passed: look at unanswered requests and at the deadline."""
+        """Time has passed: look at unanswered requests, at the deadline and at overdue chunks."""
+        self.schedule.tick(now)
         overdue = () if self._collecting is None else sorted(self._collecting.overdue(now))
         self._pending.difference_update(overdue)
         return self._forsake([self.works[place] for place in overdue], now)
 
     # ---- decisions --------------------------------------------------------------------------------------
+
+    def _go_on(self, now: float) -> list[Move]:
+        """Whatever changed: what follows for the outcome, and what places compute next."""
+        moves = self._consider(now)
+        if self.outcome is not None:
+            return moves
+        for change in self.schedule.take_changes(now):
+            self.works[change.place].idle = self.schedule.is_idle(change.place)
+            moves.append(change)
+        return moves
 
     def _consider(self, now: float) -> list[Move]:
         """Whatever changed: does it call for asking, solving, or an end?"""
@@ -337,7 +350,7 @@ class Round:
     def _forsake(self, works: Iterable[Work], now: float) -> list[Move]:
         """Nothing more is expected of ``works``: ask others, and have done again what nobody else has."""
         if self._collecting is None:
-            return self._consider(now)
+            return self._go_on(now)
         redo: set[int] = set()
         repair = False
         for work in [work for work in works if not work.gone]:
@@ -348,15 +361,15 @@ class Round:
             for chunk in work.arrived:
                 if chunk not in self._collecting.collected:
                     self._tally.unfinished(work.place, chunk)
+            self.schedule.drop(work.place, now)
         if self.outcome is not None:
             return []
         moves: list[Move] = list(self._ask(now)) if repair else []
-        live = [place for place in sorted(self._pending) if self.works[place].started_at is not None]
-        changed = self._schedule.put_first(redo, live) if redo else {}
-        moves += [Requeue(place, chunks) for place, chunks in changed.items()]
-        return moves + self._consider(now)
+        if redo:
+            self.schedule.redo({chunk: self._collecting.finishers(chunk) for chunk in sorted(redo)}, now)
+        return moves + self._go_on(now)
 
-    def _revive(self, place: int) -> None:
+    def _revive(self, place: int, now: float) -> None:
         work = self.works[place]
         if self._collecting is None or not work.gone:
             return
@@ -364,6 +377,7 @@ class Round:
         for chunk in work.arrived:
             self._tally.finished(place, chunk)
             self._collecting.finish(place, chunk)
+        self.schedule.revive(place, work.arrived, now)
         if len(work.arrived) < work.load:
             self._pending.add(place)
 
@@ -381,12 +395,3 @@ class Round:
         if self._collecting is None:
             return tuple(self.code.messages[number] for number in numbers)
         return tuple(self._collecting.message(number) for number in numbers)
-
-
-def _collecting(code: GradientCode, times: CollectTimes) -> Collecting | None:
-    """How messages are asked for; None for fixed codes. With several parts they belong together."""
-    if code.requester is None:
-        return None
-    if code.n_parts == 1:
-        return Collecting(code.n_chunks, code.requester, times)
-    return JointCollecting(code.n_chunks, code.requester, times, code.n_parts)

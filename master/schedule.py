@@ -1,14 +1,66 @@
 """Pure: which chunk each place computes next.
 
-Workers follow the order of the assignment by themselves. The schedule keeps the master's copy of every
-queue and moves a chunk to the front only when it must be computed again because nobody can send it.
+Every code has a schedule of one of two kinds. With a *fixed order* workers follow the assignment by
+themselves, and the master only moves a chunk to the front when it must be computed again. With *planned*
+chunks (`master.planned`) workers compute what the master hands out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from common.codes.base import Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Give a place a new queue, which replaces what waits there."""
+
+    place: int
+    chunks: tuple[int, ...]
+
+
+class Schedule(Protocol):
+    """The schedule of one round; minds places and chunks, not outcomes. Times are the master's clock."""
+
+    def begin(self, places: Iterable[int], now: float) -> None:
+        """The links at ``places`` are being sent the round; each starts from the beginning."""
+
+    def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
+        """``place`` reported ``chunk``, which took ``seconds`` by its clock."""
+
+    def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
+        """``place`` has received ``n_queues`` queues, the last ``seconds`` ago; or the start of the round."""
+
+    def drop(self, place: int, now: float) -> None:
+        """Nothing is expected of ``place`` any more: its link is gone, or it does not answer."""
+
+    def revive(self, place: int, chunks: Iterable[int], now: float) -> None:
+        """A place that was dropped has answered; it can send ``chunks``."""
+
+    def redo(self, finishers: Mapping[int, Collection[int]], now: float) -> None:
+        """Chunks that are unfinished again, each with the places that can send it still."""
+
+    def free(self, place: int, now: float) -> None:
+        """A chunk of an earlier round, which ``place`` had in hand, is finished."""
+
+    def tick(self, now: float) -> None:
+        """Time has passed."""
+
+    @property
+    def wakes_at(self) -> float | None:
+        """When ``tick`` has something to do."""
+
+    def is_idle(self, place: int) -> bool:
+        """Whether ``place`` was handed nothing that it has not reported; False where workers go on alone."""
+
+    def busy_until(self, now: float) -> dict[int, float]:
+        """Place -> when the chunk in its hand should be finished; empty where that does not matter."""
+
+    def take_changes(self, now: float) -> list[Requeue]:
+        """Queues that must be sent to their places now."""
 
 
 class FixedOrder:
@@ -18,34 +70,66 @@ class FixedOrder:
         assignment: chunks of every place in the order in which they are computed.
     """
 
+    wakes_at = None
+
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._queues = [list(order) for order in assignment.orders]
+        self._queues: dict[int, list[int]] = {}
+        self._dropped: set[int] = set()
+        self._changed: dict[int, None] = {}
 
-    def queue(self, place: int) -> tuple[int, ...]:
-        """Chunks that ``place`` has not reported yet, in order; the first may be in hand."""
-        return tuple(self._queues[place])
+    def begin(self, places: Iterable[int], now: float) -> None:
+        """Each place follows its order."""
+        for place in places:
+            self._queues[place] = list(self._assignment.orders[place])
+            self._dropped.discard(place)
+            self._changed.pop(place, None)
 
-    def restart(self, place: int) -> None:
-        """A new link at ``place`` starts from the beginning of its order."""
-        self._queues[place] = list(self._assignment.orders[place])
+    def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
+        """Not minded."""
 
-    def finished(self, place: int, chunk: int) -> None:
-        """``place`` reported ``chunk``. Cost O(load)."""
-        if chunk in self._queues[place]:
-            self._queues[place].remove(chunk)
+    def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
+        """Cost O(load)."""
+        queue = self._queues.get(place)
+        if queue is not None and chunk in queue:
+            queue.remove(chunk)
 
-    def put_first(self, chunks: Collection[int], live: Collection[int]) -> dict[int, tuple[int, ...]]:
-        """Move ``chunks`` to the front of the ``live`` places that still have them queued.
+    def drop(self, place: int, now: float) -> None:
+        """The place is not asked to redo anything."""
+        self._dropped.add(place)
 
-        Returns the new queues of the places whose order changed. The chunk in hand cannot be abandoned, so
-        a place whose first queued chunk is wanted already keeps its order.
+    def revive(self, place: int, chunks: Iterable[int], now: float) -> None:
+        """It goes on with the queue that it has."""
+        self._dropped.discard(place)
+
+    def redo(self, finishers: Mapping[int, Collection[int]], now: float) -> None:
+        """Move the chunks to the front of the queues that still have them.
+
+        The chunk in hand cannot be abandoned, so a place whose first queued chunk is wanted already keeps
+        its order.
         """
-        changed = {}
-        for place in live:
-            queue = self._queues[place]
-            wanted = [chunk for chunk in queue if chunk in chunks]
+        for place, queue in self._queues.items():
+            wanted = [] if place in self._dropped else [chunk for chunk in queue if chunk in finishers]
             if wanted and queue[: len(wanted)] != wanted:
-                self._queues[place] = wanted + [chunk for chunk in queue if chunk not in chunks]
-                changed[place] = tuple(self._queues[place])
+                self._queues[place] = wanted + [chunk for chunk in queue if chunk not in finishers]
+                self._changed[place] = None
+
+    def free(self, place: int, now: float) -> None:
+        """Changes nothing."""
+
+    def tick(self, now: float) -> None:
+        """Changes nothing."""
+
+    def is_idle(self, place: int) -> bool:
+        """Never: only the end of its order stops a worker."""
+        return False
+
+    def busy_until(self, now: float) -> dict[int, float]:
+        """Not minded."""
+        return {}
+
+    def take_changes(self, now: float) -> list[Requeue]:
+        """The queues that ``redo`` changed."""
+        changed = [Requeue(place, tuple(self._queues[place])) for place in self._changed]
+        self._changed = {}
         return changed

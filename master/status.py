@@ -51,7 +51,7 @@ class RunStatus:
 def run_status(training: Training, now: float) -> RunStatus:
     """A snapshot. Cost O(n)."""
     current = training.round
-    typical = training.chronicle.paces.typical()
+    typical = training.experience.paces.typical()
     return RunStatus(
         phase={"joining": "waiting", "running": "running"}.get(training.phase, "finished"),
         detail=_detail(training),
@@ -90,7 +90,7 @@ def _place(training: Training, place: int, typical: float | None, now: float) ->
         state=_state(training, place, typical, now),
         chunks_finished=0 if work is None else len(work.arrived),
         load=load,
-        seconds_per_chunk=training.chronicle.paces.seconds.get(place),
+        seconds_per_chunk=training.experience.paces.seconds.get(place),
         last_seen_seconds=None if link is None else now - link.seen_at,
         straggles=training.chronicle.totals.straggles.get(place, 0),
     )
@@ -110,9 +110,10 @@ def _state(training: Training, place: int, typical: float | None, now: float) ->
     if current is None or current.works[place].started_at is None:
         return "idle"
     work = current.works[place]
-    pace = training.chronicle.paces.seconds.get(place)
+    pace = training.experience.paces.seconds.get(place)
     silent = work.seconds_per_chunk(current.started_at, now)
-    slow = max(pace or 0.0, 0.0 if silent is None or len(work.arrived) == work.load else silent)
+    slow = max(pace or 0.0, 0.0 if silent is None or work.idle or len(work.arrived) == work.load else silent)
     if typical is not None and slow > STRAGGLER_FACTOR * typical:
         return "straggling"
-    return "idle" if len(work.arrived) == work.load or current.outcome is not None else "computing"
+    finished = work.idle or len(work.arrived) == work.load or current.outcome is not None
+    return "idle" if finished else "computing"

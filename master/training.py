@@ -16,14 +16,13 @@ from common.errors import InvalidSpec
 from common.history import RoundRecord
 from master import events as ev
 from master.chronicle import Chronicle
-from master.collecting import CollectTimes
-from master.deadlines import FinishingTimes
+from master.experience import Experience
 from master.intake import fate_of
 from master.joining import GiveUp, Joining, KeepWaiting, Patience
 from master.membership import Link, Membership
 from master.policies import Verdict, end_of_run, judge
 from master.roster import Roster, Turn, addressed
-from master.round import Move, Round, RoundRules
+from master.round import Move, Round
 from master.settings import RunSettings
 
 
@@ -41,12 +40,11 @@ class Training:
         self.code: GradientCode | None = None
         self.round: Round | None = None
         self.chronicle = Chronicle(settings.n_rows)
-        self.finishing = FinishingTimes()
+        self.experience = Experience()
         self.members = Membership(settings.n_workers)
         self._roster = Roster(self.members)
         self.ending: tuple[str, int] | None = None
         self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
-        self._collect_times = CollectTimes(0)
         self._skips = 0
         self._patience = Patience(settings.lost_seconds)
         self._settling: Verdict | None = None
@@ -126,8 +124,7 @@ class Training:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
-            self.finishing.forget(place)
-            self.chronicle.paces.forget(place)
+            self.experience.forget(place)
         current = self._open_round
         if current is None:
             return commands
@@ -144,7 +141,7 @@ class Training:
         if link is None or link.place is None or link.ready or event.incarnation != link.incarnation:
             return []
         self.members.can_compute(link)
-        return [] if self._open_round is None else self._send_round(link, now)
+        return [] if self._open_round is None else self._send_round([link], now)
 
     def _link_down(self, event: ev.LinkDown, now: float) -> list[ev.Command]:
         return self._take_turn(self._roster.down(event.link, event.reason), now)
@@ -183,12 +180,13 @@ class Training:
             number = "loss" if event.finite else "gradient"
             what = f"worker {link.name}: the {number} of chunk {event.chunk} is not finite"
             return self._end(f"{what} in round {event.stamp.round}: the run diverged", 3, evaluate=False)
-        self.chronicle.paces.observe(link.place, event.seconds)
+        self.experience.paces.observe(link.place, event.seconds)
         if fate == "late":
             after_seconds = self.chronicle.report_late(link.place, link.name, event, now)
-            left_seconds = (self.round.works[link.place].load - 1) * event.seconds
-            self.finishing.observe_late(event.stamp.round, link.place, after_seconds, left_seconds)
+            self.experience.observe_late(event.stamp.round, link.place, after_seconds, event.seconds)
+            self.round.schedule.free(link.place, now)
             return []
+        self.round.schedule.heard(link.place, event.heard, event.heard_seconds, now)
         moves = self.round.chunk_finished(link.place, event.chunk, event.seconds, now)
         if moves is None:
             self.chronicle.totals.duplicate_frames += 1
@@ -231,29 +229,23 @@ class Training:
         assert self.code is not None
         number = 0 if self.round is None else self.round.number + 1
         live = [link.place for link in self.members.seated() if link.place is not None]
-        rules = RoundRules(
-            deadline_seconds=self.settings.deadline.seconds(self.finishing, live),
-            waits=self.settings.on_shortfall == "wait",
-            enough=self.settings.enough,
-        )
-        self.round = Round(number, self.code, rules, now, self._collect_times)
-        self.chronicle.open_round(number, self.epoch, now, rules.deadline_seconds)
+        rule, waits = self.settings.deadline, self.settings.on_shortfall == "wait"
+        self.round = self.experience.new_round(number, rule, live, waits, self.settings.enough, now)
+        self.chronicle.open_round(number, self.epoch, now, self.round.rules.deadline_seconds)
         self._settling = None
         for place in live:
             self.round.expect(place, self.members.name_at(place))
-        commands: list[ev.Command] = []
-        for link in list(self.members.seated()):
-            if link.ready:
-                commands += self._send_round(link, now)
-        return commands
+        return self._send_round([link for link in self.members.seated() if link.ready], now)
 
-    def _send_round(self, link: Link, now: float) -> list[ev.Command]:
+    def _send_round(self, links: list[Link], now: float) -> list[ev.Command]:
         assert self.round is not None
-        assert link.place is not None
-        link.starts(self.round.number)
-        self.chronicle.ledger.bytes_sent += self.settings.n_parameters * self.settings.item_bytes
-        start = ev.StartRound(link.number, self.stamp(link))
-        return [start, *self._carry_out(self.round.start(link.place, now), now)]
+        for link in links:
+            link.starts(self.round.number)
+        n_bytes = self.settings.n_parameters * self.settings.item_bytes
+        self.chronicle.ledger.bytes_sent += n_bytes * len(links)
+        starts: list[ev.Command] = [ev.StartRound(link.number, self.stamp(link)) for link in links]
+        places = [link.place for link in links if link.place is not None]
+        return [*starts, *self._carry_out(self.round.start(places, now), now)]
 
     def _carry_out(self, moves: Iterable[Move], now: float) -> list[ev.Command]:
         """Moves of the round, addressed to links; and what follows if the round has its outcome."""
@@ -269,8 +261,8 @@ class Training:
         assert self.round.outcome is not None
         outcome = self.round.outcome
         self._settling = judge(outcome, self.settings)
-        self.finishing.observe_round(self.round.number, self.round.works)
-        self.chronicle.settle(self.round)
+        self.experience.observe_round(self.round, now)
+        self.chronicle.settle(self.round, self.experience.paces)
         commands: list[ev.Command] = [
             ev.StopRound(link.number, self.stamp(link)) for link in self.members.seated() if link.ready
         ]
@@ -300,8 +292,9 @@ class Training:
         """Write the round down, let go whoever drains, and start the next or end the run."""
         assert self._settling is not None
         record = self.chronicle.close_round(self._settling)
+        warning = self.experience.warning()
         self._skips = 0 if self._settling.steps else self._skips + 1
-        commands: list[ev.Command] = []
+        commands = self.chronicle.note("chunks", warning) if warning else []
         for link in [link for link in self.members.links.values() if link.draining]:
             commands += self._take_turn(self._roster.let_go(link), now)
         return commands + self._go_on(record, self._settling, now)
@@ -327,7 +320,7 @@ class Training:
         except InvalidSpec as error:
             return self._end(str(error), 2, evaluate=False)
         length = -(-self.settings.n_parameters // self.code.n_parts)
-        self._collect_times = CollectTimes(length * self.settings.item_bytes)
+        self.experience.plan(self.code, length * self.settings.item_bytes)
         return [ev.Planned(self.code, self.epoch)]
 
     def _try_to_begin(self, now: float) -> list[ev.Command]:

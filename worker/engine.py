@@ -82,7 +82,8 @@ class Engine:
         model = make_model(order.model)
         self._computer = Computer(model, order.n_parts, order.compute_dtype, order.wire_dtype, order.messages)
         self._place = place
-        self._chunks = tuple(each.chunk for each in order.data.ranges)
+        # Where the master hands out chunks, nothing is begun before it has said what.
+        self._chunks = () if order.scheduled else tuple(each.chunk for each in order.data.ranges)
         self._delays = order.delays
         self._rows = rows
         self._fate = fate
@@ -106,7 +107,7 @@ class Engine:
             return 0 if self._round is None else len(self._round.queue)
 
     def begin(self, stamp: Stamp, clock: RunClock) -> None:
-        """A round begins with every chunk of the order waiting; computing starts when ``give`` is called."""
+        """A round begins, with every chunk waiting or none; computing starts when ``give`` is called."""
         with self._changed:
             self._round = _Round(stamp, clock, deque(self._chunks))
             self._stale = True

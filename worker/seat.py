@@ -56,6 +56,7 @@ class Seat:
         self._fate = fate
         self._round: wire.Stamp | None = None
         self._last_round = -1
+        self._heard, self._heard_at = 0, 0.0
         self._assembler: Assembler | None = None
         self._closed = False
         loop = asyncio.get_running_loop()
@@ -107,6 +108,7 @@ class Seat:
         self._outbox.drop_messages()
         self._round = stamp
         self._last_round = stamp.round
+        self._heard, self._heard_at = 0, time.monotonic()
         self._fate.began(stamp.run, frame.run_seconds)
         self._engine.begin(stamp, RunClock(frame.run_seconds, time.monotonic()))
 
@@ -129,6 +131,7 @@ class Seat:
         """These chunks wait instead."""
         if self._is_current(frame.stamp):
             self._require_held(frame.chunks)
+            self._heard, self._heard_at = self._heard + 1, time.monotonic()
             self._engine.replace_queue(frame.chunks)
 
     def collect(self, frame: wire.Collect) -> None:
@@ -166,8 +169,16 @@ class Seat:
         result = report.result
         self._metrics.chunks.inc()
         self._metrics.chunk_seconds.observe(report.seconds)
+        heard_seconds = time.monotonic() - self._heard_at
         frame = wire.ChunkFinished(
-            report.stamp, report.chunk, report.seconds, result.loss, result.rows, result.finite
+            stamp=report.stamp,
+            chunk=report.chunk,
+            seconds=report.seconds,
+            loss_sum=result.loss,
+            rows=result.rows,
+            finite=result.finite,
+            heard=self._heard,
+            heard_seconds=heard_seconds,
         )
         self._outbox.put(frame)
         if report.late:

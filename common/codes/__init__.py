@@ -23,6 +23,7 @@ from common.codes.partial_naive import partial_naive_cyclic, partial_naive_fract
 from common.codes.partial_stragglers import partial_stragglers
 from common.codes.reed_solomon_repetition import reed_solomon_repetition
 from common.codes.resolvable_design import resolvable_design
+from common.codes.scheduled import scheduled
 from common.codes.stochastic import stochastic
 from common.codes.strongly_regular import strongly_regular
 from common.codes.sum_and_non_owned import sum_and_non_owned
@@ -45,6 +46,7 @@ CODES: dict[str, Callable[..., GradientCode]] = {
     "cyclic_partial": cyclic_partial,
     "mixed_load_partial": mixed_load_partial,
     "partial_stragglers": partial_stragglers,
+    "scheduled": scheduled,
     "communication_efficient_fractional": communication_efficient_fractional,
     "ye_abbe": ye_abbe,
     "block_design": block_design,

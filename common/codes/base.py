@@ -151,6 +151,7 @@ class GradientCode:
         enough_recovered: the code itself ends a round when the decoding recovers so much, as published for
             partial recovery; any n - s workers then do. 1.0 asks for everything.
         estimator: what an inexact decoding estimates: ``as published`` or ``rescaled`` to be unbiased.
+        scheduled: the master hands out chunks while the round runs; workers do not go on by themselves.
     """
 
     spec: str
@@ -164,10 +165,13 @@ class GradientCode:
     enough_messages: int | None = None
     enough_recovered: float = 1.0
     estimator: str = "as published"
+    scheduled: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.messages) == (self.requester is not None):
             raise InvalidSpec("code", "has either fixed messages or a requester", self.spec)
+        if self.scheduled and self.requester is None:
+            raise InvalidSpec("code", "is on request if it is scheduled", self.spec)
 
     @property
     def n_workers(self) -> int:
@@ -183,6 +187,15 @@ class GradientCode:
     def on_request(self) -> bool:
         """Whether the master chooses messages while the round runs."""
         return self.requester is not None
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """For each worker the chunks it computes in a round where nobody straggles: its load, or if the
+        master hands out chunks, an equal part of all computations.
+        """
+        if self.scheduled:
+            return (self.n_chunks * self.n_parts / self.n_workers,) * self.n_workers
+        return tuple(float(len(order)) for order in self.assignment.orders)
 
     @cached_property
     def messages_of(self) -> tuple[tuple[int, ...], ...]:

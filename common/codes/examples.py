@@ -78,8 +78,13 @@ EXAMPLES: dict[str, Example] = {
     ),
     "partial_stragglers": Example(
         "partial_stragglers(12, replication=4)",
-        "The first choice where a round trip costs little: whatever anybody has finished counts, answers are "
-        "exact, and no worker's speed need be known.",
+        "Where workers should go on by themselves, as chunks are too short or the master too far away for "
+        "`scheduled`: whatever anybody has finished counts, and answers are exact.",
+    ),
+    "scheduled": Example(
+        "scheduled(12, 3, 4)",
+        "The first choice wherever a chunk takes several round trips: redundancy costs hardly any "
+        "computation, stragglers compute what they can, and no worker's speed need be known.",
     ),
     "communication_efficient_fractional": Example(
         "communication_efficient_fractional(12, 2)",

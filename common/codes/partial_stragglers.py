@@ -141,7 +141,7 @@ def partial_stragglers(
         assignment = Assignment(n * per_block, orders)
     requester: Requester = FewestWorkers()
     decoder: Decoder = PlainSum()
-    rows = _rows(frame, assignment, parts, seed)
+    rows = frame_rows(frame, assignment, parts, seed)
     if parts > 1:
         requester, decoder = AllFinishers(rows, adaptive), FixedWeights(rows)
     return GradientCode(
@@ -218,8 +218,16 @@ def _taking_turns(
     )
 
 
-def _rows(frame: str, assignment: Assignment, n_parts: int, seed: int) -> tuple[tuple[float, ...], ...]:
-    """A row for every worker, such that the holders of a chunk have independent ones."""
+def frame_rows(frame: str, assignment: Assignment, n_parts: int, seed: int) -> tuple[tuple[float, ...], ...]:
+    """A row of ``n_parts`` numbers for every worker, such that the holders of a chunk have independent ones.
+
+    Args:
+        frame: ``cosine`` or ``random``. assignment: who holds what.
+        n_parts: l; with 1 there are no rows. seed: of the random frame.
+
+    Raises:
+        InvalidSpec: there is no such frame.
+    """
     if frame not in ("cosine", "random"):
         raise InvalidSpec("frame", "must be cosine or random", frame)
     if n_parts == 1:

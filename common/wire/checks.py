@@ -121,6 +121,7 @@ def work_order(value: WorkOrder) -> None:
         f"frames of {value.max_frame_bytes} bytes",
     )
     require(not (value.on_request and value.messages), "bad_value", "messages of a code on request")
+    require(value.on_request or not value.scheduled, "bad_value", "scheduled, and not on request")
     numbers = {each.number for each in value.messages}
     require(len(numbers) == len(value.messages), "bad_value", "a message has two orders")
     held = {each.chunk for each in value.data.ranges}

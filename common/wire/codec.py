@@ -78,6 +78,8 @@ def encode_request(frame: Request) -> bytes:
                     loss_sum=frame.loss_sum,
                     rows=frame.rows,
                     finite=frame.finite,
+                    heard=frame.heard,
+                    heard_seconds=frame.heard_seconds,
                 )
             )
         case Hello():
@@ -131,6 +133,8 @@ def _chunk_finished(packed: pb.ChunkFinished) -> ChunkFinished:
         loss_sum=packed.loss_sum,
         rows=packed.rows,
         finite=packed.finite,
+        heard=packed.heard,
+        heard_seconds=checks.seconds("heard_seconds", packed.heard_seconds),
     )
 
 

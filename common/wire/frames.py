@@ -14,7 +14,7 @@ from common.models.base import ModelShape
 
 PROTOCOL_MAJOR = 1
 """Both sides have the same, or the link ends."""
-PROTOCOL_MINOR = 0
+PROTOCOL_MINOR = 1
 MAX_FRAME_BYTES = 1 << 20
 """Largest payload (the ``data`` field) of one frame."""
 MAX_MESSAGE_BYTES = 4 << 20
@@ -105,7 +105,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class ChunkFinished:
-    """The gradient of a chunk is there; ``seconds`` by the worker's clock."""
+    """The gradient of a chunk is there; ``seconds`` by the worker's clock.
+
+    Until then ``heard`` NextChunks of this round had come, the last ``heard_seconds`` ago; or if there was
+    none, StartRound.
+    """
 
     stamp: Stamp
     chunk: int
@@ -113,6 +117,8 @@ class ChunkFinished:
     loss_sum: float
     rows: int
     finite: bool
+    heard: int = 0
+    heard_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,7 @@ class WorkOrder:
     delays: Delays | None = None
     max_frame_bytes: int = MAX_FRAME_BYTES
     memory_bytes: int = 0
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

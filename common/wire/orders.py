@@ -74,6 +74,7 @@ def pack_order(order: WorkOrder) -> pb.WorkOrder:
         delays=None if order.delays is None else _pack_delays(order.delays),
         max_frame_bytes=order.max_frame_bytes,
         memory_bytes=order.memory_bytes,
+        scheduled=order.scheduled,
     )
 
 
@@ -93,6 +94,7 @@ def unpack_order(packed: pb.WorkOrder) -> WorkOrder:
         delays=_unpack_delays(packed.delays) if packed.HasField("delays") else None,
         max_frame_bytes=packed.max_frame_bytes,
         memory_bytes=packed.memory_bytes,
+        scheduled=packed.scheduled,
     )
     checks.work_order(order)
     return order

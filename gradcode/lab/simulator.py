@@ -67,6 +67,7 @@ class SimulatedWorker:
         mute_until: it answers no request before.
         stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
         stopped: the newest round that was stopped.
+        heard: queues it received in the round it was sent last, the newest of them at ``heard_at``.
         hand: the chunk it computes.
     """
 
@@ -78,10 +79,12 @@ class SimulatedWorker:
     frozen_until: float = 0.0
     mute_until: float = 0.0
     served: int = 0
+    heard: int = 0
+    heard_at: float = 0.0
     stamp: ev.Stamp | None = None
     waiting: ev.Stamp | None = None
     waiting_queue: list[int] = field(default_factory=list)
-    waiting_point: bytes = b""
+    waiting_point: bytes | None = None
     stopped: int = -1
     hand: int | None = None
     queue: list[int] = field(default_factory=list)
@@ -117,6 +120,9 @@ class Simulator:
         self.workers: dict[int, SimulatedWorker] = {}
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
+        self._parameter_seconds = (
+            settings.n_parameters * settings.item_bytes / (network or Network()).bytes_per_second
+        )
         self._delays = delays
         self._network = network or Network()
         self.learning = learning
@@ -206,8 +212,6 @@ class Simulator:
         delay = self._network.latency_seconds
         point = b""
         if isinstance(command, ev.StartRound):
-            n_bytes = self._settings.n_parameters * self._settings.item_bytes
-            delay += n_bytes / self._network.bytes_per_second
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
         self.at(self.now + delay, lambda: self._receive(command, point))
 
@@ -273,22 +277,36 @@ class Simulator:
         elif isinstance(command, ev.StartRound):
             assert self._code is not None
             assert worker.place is not None
-            worker.waiting, worker.waiting_point = command.stamp, point
-            worker.waiting_queue = list(self._code.assignment.orders[worker.place])
-            self._deliver(worker, ev.ParametersWritten(worker.link, command.stamp.round), tampered=False)
-            self._next(worker)
+            alone = not self._code.scheduled
+            worker.waiting, worker.waiting_point = command.stamp, None
+            worker.waiting_queue = list(self._code.assignment.orders[worker.place]) if alone else []
+            worker.heard, worker.heard_at = 0, self.now
+            whole_at = self.now + self._parameter_seconds
+            self.at(whole_at, partial(self._take_parameters, worker, command.stamp, point))
         elif isinstance(command, ev.StopRound):
             worker.stopped = max(worker.stopped, command.stamp.round)
         elif isinstance(command, ev.NextChunk):
             if command.stamp == worker.waiting:
+                worker.heard, worker.heard_at = worker.heard + 1, self.now
                 worker.waiting_queue = list(command.chunks)
             elif command.stamp == worker.stamp:
+                worker.heard, worker.heard_at = worker.heard + 1, self.now
                 had = {*worker.done, worker.hand}
                 worker.queue = [chunk for chunk in command.chunks if chunk not in had]
+                self._next(worker)
         elif isinstance(command, ev.Collect):
             self._answer(worker, command)
         elif isinstance(command, ev.CloseLink):
             self.cut(worker, "the connection ended")
+
+    def _take_parameters(self, worker: SimulatedWorker, stamp: ev.Stamp, point: bytes) -> None:
+        """The last of a round's parameters; a frozen worker reads them when it wakes up."""
+        if worker.frozen_until > self.now:
+            self.at(worker.frozen_until, partial(self._take_parameters, worker, stamp, point))
+        elif worker.alive and worker.waiting == stamp:
+            worker.waiting_point = point
+            self._deliver(worker, ev.ParametersWritten(worker.link, stamp.round), tampered=False)
+            self._next(worker)
 
     def _answer(self, worker: SimulatedWorker, command: ev.Collect) -> None:
         if worker.mute_until > self.now:
@@ -301,10 +319,13 @@ class Simulator:
         """Between two chunks: take up the newest round, or the next chunk."""
         if worker.hand is not None or not worker.alive:
             return
+        if worker.waiting is not None and worker.waiting_point is None:
+            return  # its parameters are under way
         if worker.waiting is not None:
             worker.stamp, worker.waiting = worker.waiting, None
             worker.queue, worker.done = worker.waiting_queue, set()
             if self.learning is not None:
+                assert worker.waiting_point is not None
                 self.learning.start(worker.link, worker.waiting_point)
         if worker.stamp is None or not worker.queue or worker.stamp.round <= worker.stopped:
             return
@@ -353,7 +374,9 @@ class Simulator:
         if self.learning is not None:
             loss, rows, finite = self.learning.gradient(worker.link, chunk)
         worker.done.add(chunk)
-        self._deliver(worker, ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite))
+        heard = (worker.heard, self.now - worker.heard_at)
+        report = ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite, *heard)
+        self._deliver(worker, report)
         if stamp.round > worker.stopped and worker.waiting is None:
             assert self._code is not None
             for number, message in self._due(worker, chunk):

@@ -18,6 +18,7 @@ def work(place: int, arrived: list[float], load: int, seconds: float = 0.1, star
     return Work(
         place,
         load,
+        load,
         present=True,
         started_at=started_at,
         arrived=dict(enumerate(arrived)),

@@ -10,21 +10,23 @@ from common.codes.partial_stragglers import partial_stragglers
 from common.codes.uncoded import uncoded
 from master.collecting import Ask, CollectTimes
 from master.events import Solve
-from master.round import Move, Requeue, Round, RoundRules
+from master.round import Move, Round, RoundRules
+from master.schedule import FixedOrder, Requeue
 
 
 class Played:
     """A round of which every place is linked and started at time 0; answers its own Solve."""
 
     def __init__(self, code: GradientCode, **rules) -> None:
-        self.round = Round(0, code, RoundRules(**rules), 0.0, CollectTimes(0))
+        schedule = FixedOrder(code.assignment)
+        self.round = Round(0, code, RoundRules(**rules), 0.0, schedule, CollectTimes(0))
         self.payloads = 0
         self.asks: list[Ask] = []
         self.n_solves = 0
         for place in range(code.n_workers):
             self.round.expect(place, f"w{place}")
         for place in range(code.n_workers):
-            self.take(self.round.start(place, now=0.0), 0.0)
+            self.take(self.round.start([place], now=0.0), 0.0)
 
     def take(self, moves: list[Move] | None, now: float) -> list[Move] | None:
         for move in list(moves or ()):
@@ -119,7 +121,7 @@ def test_waiting_rounds_end_exactly_or_not_at_all():
     assert played.round.exhausted
     played.round.expect(1)
     assert not played.round.exhausted, "somebody is loading rows"
-    played.take(played.round.start(1, now=4.0), 4.0)
+    played.take(played.round.start([1], now=4.0), 4.0)
     played.send(1, 1, now=5.0)
     assert played.ended[0] == "exact"
 
@@ -131,7 +133,7 @@ def test_with_nobody_linked_a_round_waits():
     played.tick(now=1.5)
     assert played.ended is None
     played.round.expect(0)
-    played.take(played.round.start(0, now=2.0), 2.0)
+    played.take(played.round.start([0], now=2.0), 2.0)
     assert played.ended[0] == "deadline"
 
 

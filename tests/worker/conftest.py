@@ -153,7 +153,7 @@ class Master:
         async with asyncio.timeout(10):
             link = await self.links.get()
         hello = await link.hear(wire.Hello)
-        assert (hello.protocol_major, hello.protocol_minor) == (1, 0)
+        assert (hello.protocol_major, hello.protocol_minor) == (wire.PROTOCOL_MAJOR, wire.PROTOCOL_MINOR)
         link.hello = hello
         return link
 

@@ -108,6 +108,14 @@ EXAMPLES = {
         'partial_stragglers(12, chunks_per_worker=3, seed=5, placement="random")',
         'partial_stragglers(7, replication=4, n_parts=2, placement="random")',
     ],
+    "scheduled": [
+        "scheduled(1, replication=1)",
+        "scheduled(5, chunks_per_worker=2)",
+        'scheduled(8, replication=4, chunks_per_worker=3, placement="cyclic")',
+        "scheduled(6, chunks_per_worker=2, n_parts=2, seed=1)",
+        "scheduled(9, replication=4, chunks_per_worker=1, n_parts=3, adaptive=True)",
+        'scheduled(7, chunks_per_worker=1, n_parts=2, frame="random")',
+    ],
     "communication_efficient_fractional": [
         "communication_efficient_fractional(8, 2)",
         "communication_efficient_fractional(6, 0, n_parts=3)",

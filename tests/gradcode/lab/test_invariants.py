@@ -68,6 +68,9 @@ def codes(draw: st.DrawFn) -> tuple[str, int]:
         f"cyclic_repetition(n, {s})",
         f"partial_stragglers(n, {s + 1}, {draw(st.integers(1, 3))}, {draw(st.integers(1, s + 1))})",
         f"partial_stragglers(n, {s + 1}, {draw(st.integers(1, 3))})",
+        f"scheduled(n, {s + 1}, {draw(st.integers(1, 3))})",
+        f"scheduled(n, {s + 1}, {draw(st.integers(1, 3))}, placement='cyclic')",
+        f"scheduled(n, {s + 1}, {draw(st.integers(1, 3))}, {draw(st.integers(1, s + 1))})",
     ]
     # Codes on request have more that can go wrong.
     return draw(st.sampled_from([*calls, calls[-1], calls[-1]])), n

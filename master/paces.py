@@ -1,0 +1,65 @@
+"""Pure: how fast places are, remembered from round to round."""
+
+from __future__ import annotations
+
+from statistics import median
+
+WEIGHT = 0.2
+"""Weight of the newest observation in what is remembered; the first few are averaged."""
+
+MOST_JUMP = 4.0
+"""A chunk counts at most as so many times what is remembered: one freeze says little of the next chunk."""
+
+
+class Paces:
+    """Weighted means for every place that forget the past; O(1) an observation.
+
+    Attributes:
+        seconds: place -> seconds a chunk, by the worker's clock.
+        lead_seconds: place -> from sending it a round to the report of its first chunk, without the chunk.
+        round_trip_seconds: place -> from sending a small frame to hearing of it.
+        busy_until: place -> when the chunk that it had in hand at the end of a round should be finished.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}
+        self.lead_seconds: dict[int, float] = {}
+        self.round_trip_seconds: dict[int, float] = {}
+        self.busy_until: dict[int, float] = {}
+        self._counts: dict[int, int] = {}
+
+    def observe(self, place: int, seconds: float) -> None:
+        """A chunk took ``seconds`` at ``place``."""
+        known = self.seconds.get(place)
+        if known is None:
+            self.seconds[place], self._counts[place] = seconds, 1
+            return
+        self._counts[place] += 1
+        weight = max(WEIGHT, 1.0 / self._counts[place])
+        self.seconds[place] = known + weight * (min(seconds, MOST_JUMP * known) - known)
+
+    def observe_lead(self, place: int, seconds: float) -> None:
+        """``place`` began with its first chunk so late, counting the way of the report."""
+        _mix(self.lead_seconds, place, seconds)
+
+    def observe_round_trip(self, place: int, seconds: float) -> None:
+        """A small frame to ``place`` and back took so long."""
+        _mix(self.round_trip_seconds, place, seconds)
+
+    def typical(self) -> float | None:
+        """Median over places of the seconds a chunk; None before the first report."""
+        return median(self.seconds.values()) if self.seconds else None
+
+    def typical_round_trip(self) -> float | None:
+        """Median over places; None where it is not measured."""
+        return median(self.round_trip_seconds.values()) if self.round_trip_seconds else None
+
+    def forget(self, place: int) -> None:
+        """Another worker sits there now."""
+        for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_until):
+            known.pop(place, None)
+
+
+def _mix(known: dict[int, float], place: int, seconds: float) -> None:
+    before = known.get(place)
+    known[place] = seconds if before is None else before + WEIGHT * (seconds - before)
