@@ -68,16 +68,19 @@ class SimulatedWorker:
         stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
         stopped: the newest round that was stopped.
         hand: the chunk it computes.
+        up_since: the run's time when it was told of its first round.
+        served: for each place how many interruptions lie behind it. dead: its process is no more.
     """
 
     link: int
     name: str
-    up_since: float
+    up_since: float = float("inf")
     place: int | None = None
     alive: bool = True
+    dead: bool = False
     frozen_until: float = 0.0
     mute_until: float = 0.0
-    served: int = 0
+    served: dict[int, int] = field(default_factory=dict)
     stamp: ev.Stamp | None = None
     waiting: ev.Stamp | None = None
     waiting_queue: list[int] = field(default_factory=list)
@@ -206,6 +209,8 @@ class Simulator:
         delay = self._network.latency_seconds
         point = b""
         if isinstance(command, ev.StartRound):
+            worker = self.workers[command.link]
+            worker.up_since = min(worker.up_since, self.training.run_seconds(self.now))
             n_bytes = self._settings.n_parameters * self._settings.item_bytes
             delay += n_bytes / self._network.bytes_per_second
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
@@ -216,7 +221,7 @@ class Simulator:
     def join(self, name: str) -> SimulatedWorker:
         """A worker process called ``name`` opens a link now."""
         number = len(self.workers)
-        worker = SimulatedWorker(number, name, self.training.run_seconds(self.now))
+        worker = SimulatedWorker(number, name)
         self.workers[number] = worker
         self._deliver(worker, ev.LinkUp(number, name), tampered=False)
         return worker
@@ -316,22 +321,31 @@ class Simulator:
         assert stamp is not None
         assert place is not None
         seconds = self._network.compute_seconds + self._delays.chunk_seconds(place, stamp.round, chunk)
-        walk = self._delays.walk(
-            place, worker.up_since, self.training.run_seconds(self.now), seconds, worker.served
-        )
-        worker.served = walk.served
+        start = self.training.run_seconds(self.now)
+        walk = self._delays.walk(place, worker.up_since, start, seconds, worker.served.get(place, 0))
+        worker.served[place] = walk.served
         at = self.now
         for kind, piece in walk.pieces:
             if kind == "freeze":
                 self.at(at, partial(self._freeze, worker, at + piece))
             at += piece
         if walk.dies:
-            self.at(at, lambda: self.cut(worker, "the process died"))
+            self.at(at, partial(self._die, worker, walk.returns_after))
         else:
             self.at(at, lambda: self._finish(worker, stamp, chunk, walk.seconds))
 
+    def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
+        """The process ends, also one that lost its link in a freeze up to now; another may come in its stead."""
+        if worker.alive or worker.frozen_until == self.now:
+            worker.dead = True
+            self.cut(worker, "the process died")
+            if returns_after is not None:
+                self.at(self.now + returns_after, partial(self.join, worker.name))
+
     def _freeze(self, worker: SimulatedWorker, until: float) -> None:
         """The process stands still; a link that is silent for too long is declared dead."""
+        if not worker.alive:
+            return
         worker.frozen_until = until
         if until - self.now > self._network.detect_seconds:
             self.at(self.now + self._network.detect_seconds, partial(self._miss, worker, until))
@@ -342,6 +356,8 @@ class Simulator:
             self.at(until, partial(self._dial_again, worker))
 
     def _dial_again(self, worker: SimulatedWorker) -> None:
+        if worker.dead:
+            return
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 

@@ -78,7 +78,8 @@ def plots(draw: st.DrawFn) -> Plot:
     code, n = draw(codes())
     times = st.floats(0.001, 0.6)
     places = st.integers(0, n - 1)
-    deaths = st.builds(Interruption, places, st.just("death"), times)
+    returns = st.just(0.0) | st.floats(0.001, 2.0)
+    deaths = st.builds(Interruption, places, st.just("death"), times, returns)
     freezes = st.builds(Interruption, places, st.just("freeze"), times, st.floats(0.01, 2.0))
     return Plot(
         code=code,
