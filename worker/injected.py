@@ -38,7 +38,7 @@ if os.getppid() == frozen:
 """
 
 # What a dead process is until it comes back: nothing but a wait that can be ended, as the worker could, by a
-# signal and, if that was wanted, with the parent. Arguments: seconds, whether to end with the parent, command.
+# signal and, if that was wanted, with the parent. Arguments: seconds, whether to end so, and the command.
 _DEAD = """
 import os, select, signal, sys, time
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,7 +86,7 @@ class OwnProcess:
         helper.wait()
 
     def die(self, for_seconds: float) -> None:
-        """Kill this process; or leave nothing of it but its number, and start it again after ``for_seconds``."""
+        """Kill this process, or leave nothing of it but its number and start it again later."""
         if for_seconds > 0.0 and not self._leaving():
             try:
                 _start_again(for_seconds)

@@ -335,7 +335,7 @@ class Simulator:
             self.at(at, lambda: self._finish(worker, stamp, chunk, walk.seconds))
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
-        """The process ends, also one that lost its link in a freeze up to now; another may come in its stead."""
+        """The process ends, also in a freeze that cost it its link; another may come in its stead."""
         if worker.alive or worker.frozen_until == self.now:
             worker.dead = True
             self.cut(worker, "the process died")

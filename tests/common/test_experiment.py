@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+import common
 from common.datasets.labels import TASKS
 from common.delays import DISTRIBUTIONS, VARIES, Delays
 from common.errors import InvalidSpec
@@ -242,6 +244,15 @@ def test_valid_delay_settings_are_valid_delays(experiment):
 def test_the_names_in_a_file_are_the_names_that_exist(table, field, known):
     written = re.findall(r"'(\w+)'", str(table.model_fields[field].annotation))
     assert set(written) == set(known)
+
+
+def test_the_page_on_delays_names_every_field_and_its_example_can_be_run(tmp_path):
+    text = (Path(common.__file__).parents[1] / "docs" / "delays.md").read_text(encoding="utf-8")
+    fields = {*DelaySettings.model_fields, *InterruptionSettings.model_fields}
+    assert {name for name in fields if not re.search(rf"\b{name}\b", text)} == set()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    delays = from_text(tmp_path, example).delays.to_delays()
+    assert (delays.distribution, len(delays.interruptions)) == ("weibull", 3)
 
 
 def test_an_override_into_a_value_of_the_file_is_refused(tmp_path):
