@@ -13,100 +13,53 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from common.errors import InvalidSpec
+from common.interruptions import Interruption, Walk, by_place, finite, require, walk_through
 
-WORK = "work"
-FREEZE = "freeze"
-DEATH = "death"
+__all__ = ["DISTRIBUTIONS", "VARIES", "Delays", "Interruption", "Walk", "least_burst_rounds"]
+
+VARIES = ("chunk", "round", "run")
+"""What a draw of the distribution holds for."""
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _GOLDEN = 0x9E37_79B9_7F4A_7C15
-
-
-@dataclass(frozen=True, slots=True)
-class Interruption:
-    """One thing that happens to a place at a time of the run.
-
-    A freeze stops a place for a while and it goes on where it was; a death ends its process.
-
-    Args:
-        place: the place it happens to, at least 0.
-        kind: ``freeze`` or ``death``.
-        at_seconds: when, in the run's time, above 0.
-        for_seconds: how long a freeze lasts, above 0; 0 for a death.
-
-    Raises:
-        InvalidSpec: a value is out of range.
-    """
-
-    place: int
-    kind: str
-    at_seconds: float
-    for_seconds: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(self.place >= 0, "interruption place", "must be at least 0", self.place)
-        _require(self.kind in (FREEZE, DEATH), "interruption kind", "must be freeze or death", self.kind)
-        _require(
-            _finite(self.at_seconds) and self.at_seconds > 0.0,
-            "interruption at_seconds",
-            "must be above 0 and finite",
-            self.at_seconds,
-        )
-        if self.kind == FREEZE:
-            _require(
-                _finite(self.for_seconds) and self.for_seconds > 0.0,
-                "freeze for_seconds",
-                "must be above 0 and finite",
-                self.for_seconds,
-            )
-        else:
-            _require(
-                self.for_seconds == 0.0, "death for_seconds", "must be 0: a death lasts", self.for_seconds
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """What a place goes through to compute one chunk.
-
-    Attributes:
-        pieces: (``work`` or ``freeze``, seconds) one after the other, every one above 0 seconds.
-        dies: the process ends after the pieces, and the chunk is not finished.
-        served: how many of the place's interruptions lie behind it now; pass it to the next walk.
-    """
-
-    pieces: tuple[tuple[str, float], ...]
-    dies: bool
-    served: int
-
-    @property
-    def seconds(self) -> float:
-        """How long all the pieces last together."""
-        return math.fsum(seconds for _, seconds in self.pieces)
+_ANY = -1  # instead of a round or a chunk: for all of them
+_STATE = -2  # instead of a chunk: for the state of the place
 
 
 @dataclass(frozen=True)
 class Delays:
     """How long every place takes for every chunk, and what interrupts it.
 
-    The seconds of a chunk are drawn anew for every place, round and chunk, then multiplied by the place's
-    factor. With U uniform on (0, 1) they are
+    The seconds of a chunk are drawn from a distribution: anew for every place, round and chunk, or as seldom
+    as ``varies`` says. They are multiplied by the place's factor, and by ``burst_factor`` while the place is
+    in a burst. With U uniform on (0, 1) the distributions are
 
     * ``none``: 0;
     * ``constant``: ``seconds``;
     * ``shifted_exponential``: ``seconds - mean_seconds log U``, mean ``seconds + mean_seconds``;
+    * ``weibull``: ``seconds + mean_seconds (-log U)^(1/shape) / Gamma(1 + 1/shape)``, mean ``seconds +
+      mean_seconds``; with ``shape`` 1 it is the shifted exponential;
     * ``pareto``: ``seconds U^(-1/shape)``, never below ``seconds``; mean ``seconds shape / (shape - 1)`` if
       ``shape`` is above 1, otherwise infinite.
+
+    Bursts are a Markov chain of two states on each place, on its own and stationary from round 0 on: a share
+    ``burst_share`` of all rounds is in a burst, and a burst lasts ``burst_rounds`` rounds in the mean. It is
+    played so: with probability ``1 / (burst_rounds (1 - burst_share))`` a round draws its state anew, in a
+    burst with probability ``burst_share``; otherwise it keeps that of the round before.
 
     Args:
         distribution: one of the names above; it decides which of the next three count.
         seconds: the constant part, at least 0; above 0 for ``pareto``.
-        mean_seconds: mean of the exponential part, at least 0.
-        shape: tail index of ``pareto``, at least 0.1; smaller means heavier.
+        mean_seconds: mean of the random part of ``shifted_exponential`` and ``weibull``, at least 0.
+        shape: of ``pareto`` (the tail index) and ``weibull``, at least 0.1; smaller means heavier.
         factors: (place, slowdown) for places that are not of speed 1; a slowdown is above 0.
         interruptions: freezes and deaths, in any order.
         seed: makes the draws repeatable; any integer.
+        varies: ``chunk``: every chunk has a draw of its own; ``round``: all chunks of a place in a round
+            share one; ``run``: a place keeps one for the whole run.
+        burst_share: share of rounds that a place spends in bursts, from 0 (there are none) to below 1.
+        burst_rounds: mean length of a burst in rounds, at least ``1 / (1 - burst_share)``.
+        burst_factor: what multiplies the seconds of a chunk in a burst, above 0.
 
     Raises:
         InvalidSpec: a value is out of range, or a place has two factors.
@@ -123,52 +76,66 @@ class Delays:
     factors: tuple[tuple[int, float], ...] = ()
     interruptions: tuple[Interruption, ...] = ()
     seed: int = 0
+    varies: str = "chunk"
+    burst_share: float = 0.0
+    burst_rounds: float = 10.0
+    burst_factor: float = 5.0
 
     def __post_init__(self) -> None:
-        _require(
-            self.distribution in DISTRIBUTIONS,
-            "delays distribution",
-            f"must be one of {', '.join(DISTRIBUTIONS)}",
-            self.distribution,
-        )
-        for field in ("seconds", "mean_seconds"):
-            value = getattr(self, field)
-            _require(
-                _finite(value) and value >= 0.0, f"delays {field}", "must be at least 0 and finite", value
-            )
-        if self.distribution == "pareto":
-            _require(self.seconds > 0.0, "delays seconds", "must be above 0 for pareto", self.seconds)
-        _require(
-            _finite(self.shape) and self.shape >= 0.1,
-            "delays shape",
-            "must be at least 0.1 and finite",
-            self.shape,
-        )
+        self._check_distribution()
+        self._check_bursts()
         for place, factor in self.factors:
-            _require(place >= 0, "delays factors", "must have places of at least 0", place)
-            _require(
-                _finite(factor) and factor > 0.0,
+            require(place >= 0, "delays factors", "must have places of at least 0", place)
+            require(
+                finite(factor) and factor > 0.0,
                 f"delays factor of place {place}",
                 "must be above 0 and finite",
                 factor,
             )
         places = [place for place, _ in self.factors]
-        _require(len(set(places)) == len(places), "delays factors", "must have every place once", places)
+        require(len(set(places)) == len(places), "delays factors", "must have every place once", places)
 
     def chunk_seconds(self, place: int, round: int, chunk: int) -> float:  # noqa: A002 - the word of the trade
         """How many seconds ``place`` works on ``chunk`` in ``round``; the same whenever it is asked.
 
-        Cost: about 2 microseconds, whatever the number of places and rounds.
+        Cost: about 2 microseconds, whatever the number of places and rounds; that of ``in_burst`` besides.
         """
-        seconds = DISTRIBUTIONS[self.distribution](self, place, round, chunk)
+        varies = self.varies
+        seconds = DISTRIBUTIONS[self.distribution](
+            self, place, _ANY if varies == "run" else round, chunk if varies == "chunk" else _ANY
+        )
+        if self.burst_share and self.in_burst(place, round):
+            seconds *= self.burst_factor
         return seconds * self._factor_of.get(place, 1.0)
+
+    def in_burst(self, place: int, round: int) -> bool:  # noqa: A002
+        """Whether ``place`` is in a burst in ``round``; the same whatever was asked before.
+
+        Cost: nothing to speak of for the round that was asked last; about 1 microsecond a round from there
+        to a later one; otherwise as much for each round back to where the state was drawn, in the mean
+        ``burst_rounds (1 - burst_share)`` rounds.
+        """
+        known, slow = self._last_state.get(place, (-1, False))
+        if known == round:
+            return slow
+        known = known if known < round else -1
+        renewal = self._renewal
+        for each in range(round, known, -1):
+            share = renewal if each else 1.0  # the first round has nothing to keep
+            drawn = self._uniform(place, each, _STATE)
+            if drawn < share:
+                slow = drawn < share * self.burst_share
+                break
+        self._last_state[place] = (round, slow)
+        return slow
 
     def walk(self, place: int, up_since: float, start: float, work_seconds: float, served: int = 0) -> Walk:
         """What a process on ``place`` goes through from ``start`` until the chunk is finished or it dies.
 
         The rules, all times being times of the run:
 
-        * An interruption at or before ``up_since`` never happens to this process: it is a former one's.
+        * An interruption at or before ``up_since`` never happens to this process: it is a former one's, or
+          fell into the time when there was none. One that came back from a death is a new process.
         * Otherwise it takes hold at its time when the process works then, and when the next chunk starts if
           the process was idle. One at the very moment a chunk is finished is left for the next chunk.
         * A freeze lasts its full ``for_seconds`` from when it takes hold; one that falls into another takes
@@ -187,29 +154,39 @@ class Delays:
             The pieces in order. The work in them adds up to ``work_seconds`` unless ``dies``.
         """
         todo = self._interruptions_of.get(place, ())
-        if served >= len(todo):
-            return Walk(_piece(WORK, work_seconds), False, served)
-        while served < len(todo) and todo[served].at_seconds <= up_since:
-            served += 1
-        pieces: list[tuple[str, float]] = []
-        now, left = start, work_seconds
-        while served < len(todo):
-            interruption = todo[served]
-            if interruption.at_seconds > now:
-                if interruption.at_seconds >= now + left:
-                    break
-                worked = min(left, interruption.at_seconds - now)
-                pieces += _piece(WORK, worked)
-                left -= worked
-                now = interruption.at_seconds
-            if interruption.kind == DEATH:
-                return Walk(tuple(pieces), True, served + 1)
-            # The end is the death's own time, not a sum, so that rounding cannot let the process outlive it.
-            end = max(now, min(now + interruption.for_seconds, _next_death(todo, served)))
-            pieces += _piece(FREEZE, end - now)
-            now = end
-            served += 1
-        return Walk((*pieces, *_piece(WORK, left)), False, served)
+        return walk_through(todo, up_since, start, work_seconds, served)
+
+    def _check_distribution(self) -> None:
+        require(
+            self.distribution in DISTRIBUTIONS,
+            "delays distribution",
+            f"must be one of {', '.join(DISTRIBUTIONS)}",
+            self.distribution,
+        )
+        for field in ("seconds", "mean_seconds"):
+            value = getattr(self, field)
+            require(finite(value) and value >= 0.0, f"delays {field}", "must be at least 0 and finite", value)
+        if self.distribution == "pareto":
+            require(self.seconds > 0.0, "delays seconds", "must be above 0 for pareto", self.seconds)
+        require(
+            finite(self.shape) and self.shape >= 0.1,
+            "delays shape",
+            "must be at least 0.1 and finite",
+            self.shape,
+        )
+        require(self.varies in VARIES, "delays varies", f"must be one of {', '.join(VARIES)}", self.varies)
+
+    def _check_bursts(self) -> None:
+        share, rounds, factor = self.burst_share, self.burst_rounds, self.burst_factor
+        require(finite(share) and 0.0 <= share < 1.0, "delays burst_share", "must be in [0, 1)", share)
+        least = least_burst_rounds(share)
+        require(
+            finite(rounds) and rounds >= least,
+            "delays burst_rounds",
+            f"must be finite and at least 1 / (1 - burst_share) = {least:.4g}",
+            rounds,
+        )
+        require(finite(factor) and factor > 0.0, "delays burst_factor", "must be above 0 and finite", factor)
 
     @cached_property
     def _factor_of(self) -> dict[int, float]:
@@ -217,20 +194,36 @@ class Delays:
 
     @cached_property
     def _interruptions_of(self) -> dict[int, tuple[Interruption, ...]]:
-        """For each place its interruptions by time; of two at one time the death comes first."""
-        found: dict[int, list[Interruption]] = {}
-        for interruption in sorted(self.interruptions, key=lambda each: (each.at_seconds, each.kind)):
-            found.setdefault(interruption.place, []).append(interruption)
-        return {place: tuple(items) for place, items in found.items()}
+        return by_place(self.interruptions)
 
     @cached_property
     def _seed_state(self) -> int:
         return _stir(0, self.seed)
 
+    @cached_property
+    def _scale_seconds(self) -> float:
+        """Of ``weibull``: what makes the mean of its random part ``mean_seconds``."""
+        return self.mean_seconds / math.gamma(1.0 + 1.0 / self.shape)
+
+    @cached_property
+    def _renewal(self) -> float:
+        """Probability that a round draws the state of a place anew."""
+        return min(1.0, 1.0 / (self.burst_rounds * (1.0 - self.burst_share)))
+
+    @cached_property
+    def _last_state(self) -> dict[int, tuple[int, bool]]:
+        """For each place the round that was asked last and whether it was in a burst; changes no answer."""
+        return {}
+
     def _uniform(self, place: int, round: int, chunk: int) -> float:  # noqa: A002
         state = _stir(_stir(_stir(self._seed_state, place), round), chunk)
         # 53 bits and half a step: never 0 and never 1, so that the logarithm is finite and not 0.
         return ((state >> 12) + 0.5) * 2.0**-52
+
+
+def least_burst_rounds(burst_share: float) -> float:
+    """The shortest mean length of bursts that fill this share of the rounds, bar what rounding does."""
+    return (1.0 - 1e-9) / (1.0 - burst_share)
 
 
 def _none(delays: Delays, place: int, round: int, chunk: int) -> float:  # noqa: A002
@@ -245,6 +238,11 @@ def _shifted_exponential(delays: Delays, place: int, round: int, chunk: int) -> 
     return delays.seconds - delays.mean_seconds * math.log(delays._uniform(place, round, chunk))
 
 
+def _weibull(delays: Delays, place: int, round: int, chunk: int) -> float:  # noqa: A002
+    exponential = -math.log(delays._uniform(place, round, chunk))
+    return float(delays.seconds + delays._scale_seconds * exponential ** (1.0 / delays.shape))
+
+
 def _pareto(delays: Delays, place: int, round: int, chunk: int) -> float:  # noqa: A002
     return float(delays.seconds * delays._uniform(place, round, chunk) ** (-1.0 / delays.shape))
 
@@ -253,6 +251,7 @@ DISTRIBUTIONS: dict[str, Callable[[Delays, int, int, int], float]] = {
     "none": _none,
     "constant": _constant,
     "shifted_exponential": _shifted_exponential,
+    "weibull": _weibull,
     "pareto": _pareto,
 }
 """Every distribution of chunk seconds by its name."""
@@ -264,21 +263,3 @@ def _stir(state: int, value: int) -> int:
     state = ((state ^ (state >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
     state = ((state ^ (state >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK
     return state ^ (state >> 31)
-
-
-def _piece(kind: str, seconds: float) -> tuple[tuple[str, float], ...]:
-    return ((kind, seconds),) if seconds > 0.0 else ()
-
-
-def _next_death(todo: tuple[Interruption, ...], served: int) -> float:
-    deaths = (each.at_seconds for each in todo[served:] if each.kind == DEATH)
-    return next(deaths, math.inf)
-
-
-def _finite(value: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _require(holds: bool, field: str, rule: str, value: object) -> None:
-    if not holds:
-        raise InvalidSpec(field, rule, value)

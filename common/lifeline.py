@@ -12,6 +12,8 @@ import signal
 import threading
 import time
 
+_THREAD = "lifeline"
+
 GRACE_SECONDS = 5.0
 """How long a process may take to end in order."""
 
@@ -22,7 +24,12 @@ def end_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
     It gets SIGTERM, which it may heed in order, and SIGKILL if it is still there after ``grace_seconds``.
     What is written to standard input is read and thrown away.
     """
-    threading.Thread(target=_watch, args=(grace_seconds,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_watch, args=(grace_seconds,), name=_THREAD, daemon=True).start()
+
+
+def ends_with_parent() -> bool:
+    """Whether ``end_with_parent`` was called."""
+    return any(each.name == _THREAD for each in threading.enumerate())
 
 
 def _watch(grace_seconds: float) -> None:

@@ -119,37 +119,46 @@ class LimitSettings(Settings):
 
 
 class InterruptionSettings(Settings):
-    """One place freezes or dies at a time."""
+    """One place freezes, or dies and perhaps comes back, at a time."""
 
     place: int = Field(ge=0, description="the place")
     kind: Literal["freeze", "death"] = Field(description="freeze or death")
     at_seconds: Positive = Field(description="seconds since the first round's start")
     for_seconds: NotNegative = Field(
-        default=0.0, description="how long a freeze lasts", validate_default=True
+        default=0.0,
+        description="how long a freeze lasts; after a death, until a new process comes (0: never)",
+        validate_default=True,
     )
 
     @field_validator("for_seconds")
     @classmethod
     def _suits_the_kind(cls, value: float, known: ValidationInfo) -> float:
-        kind = known.data.get("kind")
-        if kind == "freeze" and value == 0:
+        if known.data.get("kind") == "freeze" and value == 0:
             raise ValueError("must be greater than 0 for a freeze")
-        if kind == "death" and value > 0:
-            raise ValueError("must be 0 for a death, which lasts")
         return value
 
 
 class DelaySettings(Settings):
     """Delays injected on purpose, to see stragglers on a quiet machine."""
 
-    distribution: Literal["none", "constant", "shifted_exponential", "pareto"] = Field(
-        default="none", description="none, constant, shifted_exponential or pareto"
+    distribution: Literal["none", "constant", "shifted_exponential", "weibull", "pareto"] = Field(
+        default="none", description="none, constant, shifted_exponential, weibull or pareto"
     )
     seconds: NotNegative = Field(
         default=0.0, description="the shortest delay of a chunk", validate_default=True
     )
-    mean_seconds: NotNegative = Field(default=0.0, description="shifted_exponential: mean of what is added")
-    shape: float = Field(default=2.0, ge=0.1, description="pareto: the tail index; small is wild")
+    mean_seconds: NotNegative = Field(
+        default=0.0, description="shifted_exponential, weibull: mean of what is added to it"
+    )
+    shape: float = Field(
+        default=2.0,
+        ge=0.1,
+        description="pareto: the tail index; weibull: the shape, 1 being exponential; small is wild",
+    )
+    varies: Literal["chunk", "round", "run"] = Field(
+        default="chunk",
+        description="chunk, round or run: whether a chunk, a place's round or its whole run has one draw",
+    )
     factors: Annotated[dict[Annotated[int, Field(ge=0)], Positive], BeforeValidator(_places)] = Field(
         default={}, description="{ place = factor }: a place with factor 5 is five times slower"
     )
@@ -158,6 +167,13 @@ class DelaySettings(Settings):
         strict=False,
         description='[{ place = 0, kind = "freeze", at_seconds = 2.0, for_seconds = 1.0 }]; or "death"',
     )
+    burst_share: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the rounds that a place is in a burst; 0: no bursts"
+    )
+    burst_rounds: float = Field(
+        default=10.0, ge=1, description="mean length of a burst in rounds", validate_default=True
+    )
+    burst_factor: Positive = Field(default=5.0, description="in a burst a place is so many times slower")
     seed: Seed = Field(default=0, description="seed of the delays")
 
     @field_validator("seconds")
@@ -167,9 +183,20 @@ class DelaySettings(Settings):
             raise ValueError("must be greater than 0 for pareto")
         return value
 
+    @field_validator("burst_rounds")
+    @classmethod
+    def _suits_the_share(cls, value: float, known: ValidationInfo) -> float:
+        from common.delays import least_burst_rounds
+
+        least = least_burst_rounds(known.data.get("burst_share", 0.0))
+        if value < least:
+            raise ValueError(f"must be at least 1 / (1 - burst_share) = {least:.4g}")
+        return value
+
     def to_delays(self) -> Delays:
         """The same as a value that workers and the simulator obey."""
-        from common.delays import Delays, Interruption
+        from common.delays import Delays
+        from common.interruptions import Interruption
 
         return Delays(
             distribution=self.distribution,
@@ -179,4 +206,8 @@ class DelaySettings(Settings):
             factors=tuple(sorted(self.factors.items())),
             interruptions=tuple(Interruption(**each.model_dump()) for each in self.interruptions),
             seed=self.seed,
+            varies=self.varies,
+            burst_share=self.burst_share,
+            burst_rounds=self.burst_rounds,
+            burst_factor=self.burst_factor,
         )

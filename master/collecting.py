@@ -29,6 +29,11 @@ class CollectTimes:
         self._bandwidths: deque[float] = deque(maxlen=memory)
         self._stretch = 1.0
 
+    @property
+    def stretch(self) -> float:
+        """By how much patience is multiplied at present."""
+        return self._stretch
+
     def observe(self, seconds: float, n_messages: int) -> None:
         """``n_messages`` came, the slowest ``seconds`` after it was asked for.
 
@@ -41,7 +46,7 @@ class CollectTimes:
             self._bandwidths.append(n_messages * self._message_bytes / seconds)
 
     def nobody_answered(self) -> None:
-        """A whole collection took too long; the network may be slower than assumed: be twice as patient."""
+        """All answers took too long; the network may be slower than assumed: be twice as patient."""
         self._stretch = min(2 * self._stretch, MOST_STRETCH)
 
     def patience(self, n_messages: int) -> float:
@@ -72,6 +77,7 @@ class _Request:
     n_parts: int
     asked_at: float
     due_at: float
+    stretch: float
     open: bool = True
 
 
@@ -95,6 +101,7 @@ class Collecting:
         self._asked_at: float | None = None
         self._answer_seconds: list[float] = []
         self._in_vain = False
+        self._in_time = False
 
     @property
     def n_open(self) -> int:
@@ -152,7 +159,7 @@ class Collecting:
         asks = []
         for message in messages:
             number = len(self._requests)
-            self._requests.append(_Request(message, n_parts, now, due_at))
+            self._requests.append(_Request(message, n_parts, now, due_at, self._times.stretch))
             self._open_of.setdefault(message.worker, []).append(number)
             self._open_by_due[due_at] = self._open_by_due.get(due_at, 0) + 1
             for term in message.terms:
@@ -169,15 +176,28 @@ class Collecting:
         entry = self._requests[request]
         chunks = {term.chunk for term in entry.message.terms}
         if entry.open:
-            self._answer_seconds.append(now - entry.asked_at)
-            self._close(request)
-        elif not chunks.isdisjoint(self.collected) or not chunks.isdisjoint(self._asked):
-            return False
+            self._take_answer(request, now)
+        else:
+            self._learn_from_late(request)
+            if not chunks.isdisjoint(self.collected) or not chunks.isdisjoint(self._asked):
+                return False
         self.collected |= chunks
         for chunk in chunks:
             self._wanted.pop(chunk, None)
         self._note_end(now)
         return True
+
+    def _take_answer(self, request: int, now: float) -> None:
+        self._in_time = True
+        self._answer_seconds.append(now - self._requests[request].asked_at)
+        self._close(request)
+
+    def _learn_from_late(self, request: int) -> None:
+        """An answer came that was given up. If none has come in time yet, there must be more patience, or
+        all would be too late for ever.
+        """
+        if not self._in_time and self._requests[request].stretch == self._times.stretch:
+            self._times.nobody_answered()
 
     def forsake(self, place: int, chunks: Iterable[int], now: float) -> tuple[set[int], set[int]]:
         """Nothing more is expected of ``place``, which had finished ``chunks``.

@@ -64,9 +64,9 @@ class JointCollecting(Collecting):
         """A message arrived. False if it is not wanted any more."""
         entry = self._requests[request]
         if not entry.open:
+            self._learn_from_late(request)
             return False
-        self._answer_seconds.append(now - entry.asked_at)
-        self._close(request)
+        self._take_answer(request, now)
         if not self._open_of:
             for number in self._together:
                 self.collected.update(term.chunk for term in self._requests[number].message.terms)

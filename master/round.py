@@ -153,6 +153,8 @@ class Round:
         for place in starting:
             self.works[place].started_at = now
         self.schedule.begin(starting, now)
+        for place in starting:
+            self._update_pending(place)
         return self._go_on(now)
 
     def lose(self, place: int, now: float, successor: str | None = None) -> list[Move]:
@@ -178,7 +180,6 @@ class Round:
         work.arrived[chunk] = now
         work.seconds[chunk] = seconds
         self.schedule.finished(place, chunk, seconds, now)
-        work.idle = self.schedule.is_idle(place)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
             self._tally.finished(place, chunk)
@@ -228,13 +229,11 @@ class Round:
 
     def _go_on(self, now: float) -> list[Move]:
         """Whatever changed: what follows for the outcome, and what places compute next."""
+        changes = self.schedule.take_changes(now)
+        for change in changes:
+            self._update_pending(change.place)
         moves = self._consider(now)
-        if self.outcome is not None:
-            return moves
-        for change in self.schedule.take_changes(now):
-            self.works[change.place].idle = self.schedule.is_idle(change.place)
-            moves.append(change)
-        return moves
+        return moves if self.outcome is not None else [*moves, *changes]
 
     def _consider(self, now: float) -> list[Move]:
         """Whatever changed: does it call for asking, solving, or an end?"""
@@ -378,18 +377,21 @@ class Round:
             self._tally.finished(place, chunk)
             self._collecting.finish(place, chunk)
         self.schedule.revive(place, work.arrived, now)
-        if len(work.arrived) < work.load:
-            self._pending.add(place)
+        self._update_pending(place)
 
     def _update_pending(self, place: int) -> None:
         """Whether the place can still deliver something in this round."""
         work = self.works[place]
+        if self.code.scheduled and work.started_at is not None:
+            work.idle = self.schedule.is_idle(place)
         if self.code.on_request:
-            done = work.gone or len(work.arrived) == work.load
+            done = work.gone or work.idle or len(work.arrived) == work.load
         else:
             done = all(number in self._received for number in self.code.messages_of[place])
         if done:
             self._pending.discard(place)
+        elif work.present:
+            self._pending.add(place)
 
     def _columns(self, numbers: Iterable[int]) -> tuple[Message, ...]:
         if self._collecting is None:

@@ -36,7 +36,8 @@ class Worker:
         metrics: where counts go; None for a registry of its own.
         give_up_seconds: end when no link could be made for so long; None for never.
         own_process: injected freezes and deaths befall this whole process; otherwise only the session, which
-            then neither reads nor writes (though its transport still answers pings), or ends.
+            then neither reads nor writes (though its transport still answers pings), or ends. Whoever is to
+            come back from a death dials again as if it were new.
         stop_event: set it (or call ``stop``) and the worker finishes its round, says goodbye and ends.
 
     Raises:
@@ -74,7 +75,7 @@ class Worker:
         Returns:
             0 when the master said goodbye or ``stop`` was called, 2 when the master refuses this worker or
             the work cannot be done here, 3 when no link could be made for ``give_up_seconds``, 137 after an
-            injected death.
+            injected death from which nobody comes back.
         """
         try:
             return await self._run()
@@ -92,6 +93,10 @@ class Worker:
                     logging.ERROR if ended.exit_code else logging.INFO, "%s: %s", self.address, ended.reason
                 )
                 return ended.exit_code
+            if ended.dead_seconds:
+                await self._be_dead(ended)
+                pause, linked_at = FIRST_PAUSE_SECONDS, loop.time()
+                continue
             if welcomed:
                 linked_at = loop.time()
                 if linked_at - dialed_at > _STEADY_SECONDS:
@@ -135,6 +140,13 @@ class Worker:
             self._session = None
             self._kept.state = "dialing"
             await channel.close(None)
+
+    async def _be_dead(self, ended: Ended) -> None:
+        """Forget everything, and wait until it is time to come back or to leave."""
+        log.warning("%s: %s, for %g s", self.address, ended.reason, ended.dead_seconds)
+        self._kept.forget()
+        self._kept.state = "dead"
+        await self._until_stopped(asyncio.sleep(ended.dead_seconds))
 
     async def _until_stopped(self, doing: Awaitable[str | None]) -> str | None:
         """The result of ``doing``, or None as soon as the worker is asked to leave."""

@@ -45,11 +45,15 @@ _FINAL = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a link ended: the reason, whether to dial again, and otherwise the exit code."""
+    """How a link ended: the reason, whether to dial again, and otherwise the exit code.
+
+    ``dead_seconds`` above 0 is for how long the worker is dead before it dials again as if it were new.
+    """
 
     reason: str
     again: bool = True
     exit_code: int = 0
+    dead_seconds: float = 0.0
 
 
 @dataclass
@@ -71,6 +75,10 @@ class Memory:
     fate: Fate = field(default_factory=Fate)
     state: str = "dialing"
     n_links: int = 0
+
+    def forget(self) -> None:
+        """Be as a worker that has just been started."""
+        self.cache, self.fate, self.n_links = RowCache(), Fate(), 0
 
 
 class Session:
@@ -289,7 +297,7 @@ class Session:
                 self._metrics.fetched_ranges.inc()
                 cache.put(order.data, each, dtype, rows)
             rows_of = cache.rows_of(order.data, dtype)
-            victim: Victim = OwnProcess() if self._kept.own_process else _Silence(self)
+            victim: Victim = OwnProcess(lambda: self._draining) if self._kept.own_process else _Silence(self)
             self._seat = Seat(
                 welcome, rows_of, self._outbox, self._metrics, self._kept.fate, victim, self._fail
             )
@@ -340,10 +348,11 @@ class Session:
         """Read and write again."""
         self._awake.set()
 
-    def die(self) -> None:
-        """End without a word."""
+    def die(self, for_seconds: float) -> None:
+        """End without a word, for ever if ``for_seconds`` is 0 or the worker was asked to leave."""
         self._farewell = None
-        self._end(Ended("an injected death", again=False, exit_code=DIED))
+        again = for_seconds > 0.0 and not self._draining
+        self._end(Ended("an injected death", again, DIED, for_seconds if again else 0.0))
 
 
 class _Silence:
@@ -358,8 +367,8 @@ class _Silence:
         closed.wait(seconds)
         self._loop.call_soon_threadsafe(self._session.wake_up)
 
-    def die(self) -> None:
-        self._loop.call_soon_threadsafe(self._session.die)
+    def die(self, for_seconds: float) -> None:
+        self._loop.call_soon_threadsafe(self._session.die, for_seconds)
 
 
 def _require_memory(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:

@@ -82,7 +82,7 @@ EXAMPLES: dict[str, Example] = {
         "`scheduled`: whatever anybody has finished counts, and answers are exact.",
     ),
     "scheduled": Example(
-        "scheduled(12, 3, 4)",
+        "scheduled(12, chunks_per_worker=4)",
         "The first choice wherever a chunk takes several round trips: redundancy costs hardly any "
         "computation, stragglers compute what they can, and no worker's speed need be known.",
     ),

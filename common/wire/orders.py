@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from common.delays import Delays, Interruption
+from common.delays import Delays
 from common.errors import InvalidSpec, ProtocolError
+from common.interruptions import Interruption
 from common.models.base import ModelShape
 from common.wire import checks
 from common.wire.frames import DataOrder, MessageOrder, RowRange, Terms, WorkOrder
@@ -132,6 +133,10 @@ def _pack_delays(delays: Delays) -> pb.Delays:
             for each in delays.interruptions
         ],
         seed=_signed(delays.seed),
+        varies=delays.varies,
+        burst_share=delays.burst_share,
+        burst_rounds=delays.burst_rounds,
+        burst_factor=delays.burst_factor,
     )
 
 
@@ -148,6 +153,10 @@ def _unpack_delays(packed: pb.Delays) -> Delays:
                 for each in packed.interruptions
             ),
             seed=packed.seed,
+            varies=packed.varies or Delays.varies,
+            burst_share=packed.burst_share,
+            burst_rounds=packed.burst_rounds or Delays.burst_rounds,
+            burst_factor=packed.burst_factor or Delays.burst_factor,
         )
     except InvalidSpec as error:
         raise ProtocolError("bad_value", str(error)) from None

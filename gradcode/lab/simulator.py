@@ -8,87 +8,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from common.codes.base import GradientCode, Message, Term, decode
 from common.delays import Delays
 from common.history import RoundRecord
+from gradcode.lab.parts import Learning, Network, SimulatedWorker
 from master import events as ev
-from master.arithmetic import Arithmetic
 from master.settings import RunSettings
 from master.training import Training
-
-
-@dataclass(frozen=True)
-class Network:
-    """What links cost, and how long the master calculates.
-
-    Attributes:
-        latency_seconds: one way, for every frame.
-        bytes_per_second: of each link.
-        detect_seconds: after so long a silent link is declared dead.
-        ready_seconds: from the welcome until the rows of a place are loaded.
-        compute_seconds: what a chunk takes besides the injected delay.
-        arithmetic_seconds: what each of the master's sums takes: solving, combining, stepping, scoring.
-    """
-
-    latency_seconds: float = 0.0005
-    bytes_per_second: float = 1e9
-    detect_seconds: float = 2.0
-    ready_seconds: float = 0.01
-    compute_seconds: float = 0.0
-    arithmetic_seconds: float = 0.0
-
-
-class Learning(Protocol):
-    """Real numbers for learning mode: one value for the whole run. Workers go by the numbers of links."""
-
-    @property
-    def arithmetic(self) -> Arithmetic:
-        """The master's numbers."""
-
-    def start(self, worker: int, point: bytes) -> None:
-        """A worker takes up a round with these parameters and forgets the one before."""
-
-    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
-        """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
-
-    def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
-        """Combine finished chunks of a worker."""
-
-
-@dataclass
-class SimulatedWorker:
-    """One worker process as the simulator sees it.
-
-    Attributes:
-        mute_until: it answers no request before.
-        stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
-        stopped: the newest round that was stopped.
-        heard: queues it received in the round it was sent last, the newest of them at ``heard_at``.
-        hand: the chunk it computes.
-    """
-
-    link: int
-    name: str
-    up_since: float
-    place: int | None = None
-    alive: bool = True
-    frozen_until: float = 0.0
-    mute_until: float = 0.0
-    served: int = 0
-    heard: int = 0
-    heard_at: float = 0.0
-    stamp: ev.Stamp | None = None
-    waiting: ev.Stamp | None = None
-    waiting_queue: list[int] = field(default_factory=list)
-    waiting_point: bytes | None = None
-    stopped: int = -1
-    hand: int | None = None
-    queue: list[int] = field(default_factory=list)
-    done: set[int] = field(default_factory=set)
 
 
 class Simulator:
@@ -212,6 +142,8 @@ class Simulator:
         delay = self._network.latency_seconds
         point = b""
         if isinstance(command, ev.StartRound):
+            worker = self.workers[command.link]
+            worker.up_since = min(worker.up_since, self.training.run_seconds(self.now))
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
         self.at(self.now + delay, lambda: self._receive(command, point))
 
@@ -220,7 +152,7 @@ class Simulator:
     def join(self, name: str) -> SimulatedWorker:
         """A worker process called ``name`` opens a link now."""
         number = len(self.workers)
-        worker = SimulatedWorker(number, name, self.training.run_seconds(self.now))
+        worker = SimulatedWorker(number, name)
         self.workers[number] = worker
         self._deliver(worker, ev.LinkUp(number, name), tampered=False)
         return worker
@@ -337,22 +269,31 @@ class Simulator:
         assert stamp is not None
         assert place is not None
         seconds = self._network.compute_seconds + self._delays.chunk_seconds(place, stamp.round, chunk)
-        walk = self._delays.walk(
-            place, worker.up_since, self.training.run_seconds(self.now), seconds, worker.served
-        )
-        worker.served = walk.served
+        start = self.training.run_seconds(self.now)
+        walk = self._delays.walk(place, worker.up_since, start, seconds, worker.served.get(place, 0))
+        worker.served[place] = walk.served
         at = self.now
         for kind, piece in walk.pieces:
             if kind == "freeze":
                 self.at(at, partial(self._freeze, worker, at + piece))
             at += piece
         if walk.dies:
-            self.at(at, lambda: self.cut(worker, "the process died"))
+            self.at(at, partial(self._die, worker, walk.returns_after))
         else:
             self.at(at, lambda: self._finish(worker, stamp, chunk, walk.seconds))
 
+    def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
+        """The process ends, also in a freeze that cost it its link; another may come in its stead."""
+        if worker.alive or worker.frozen_until == self.now:
+            worker.dead = True
+            self.cut(worker, "the process died")
+            if returns_after is not None:
+                self.at(self.now + returns_after, partial(self.join, worker.name))
+
     def _freeze(self, worker: SimulatedWorker, until: float) -> None:
         """The process stands still; a link that is silent for too long is declared dead."""
+        if not worker.alive:
+            return
         worker.frozen_until = until
         if until - self.now > self._network.detect_seconds:
             self.at(self.now + self._network.detect_seconds, partial(self._miss, worker, until))
@@ -363,6 +304,8 @@ class Simulator:
             self.at(until, partial(self._dial_again, worker))
 
     def _dial_again(self, worker: SimulatedWorker) -> None:
+        if worker.dead:
+            return
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+import common
 from common.datasets.labels import TASKS
-from common.delays import DISTRIBUTIONS
+from common.delays import DISTRIBUTIONS, VARIES, Delays
 from common.errors import InvalidSpec
 from common.experiment import Experiment, check_experiment, default_toml, load_experiment, to_toml
 from common.models import MODELS
@@ -29,7 +31,7 @@ POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 INTERRUPTIONS = st.builds(
     InterruptionSettings,
     place=st.integers(0, 7),
-    kind=st.just("freeze"),
+    kind=st.sampled_from(["freeze", "death"]),
     at_seconds=POSITIVE,
     for_seconds=POSITIVE,
 ) | st.builds(InterruptionSettings, place=st.integers(0, 7), kind=st.just("death"), at_seconds=POSITIVE)
@@ -48,6 +50,10 @@ EXPERIMENTS = st.builds(
         seconds=POSITIVE,
         factors=st.dictionaries(st.integers(0, 7), POSITIVE),
         interruptions=st.lists(INTERRUPTIONS, max_size=3).map(tuple),
+        varies=st.sampled_from(VARIES),
+        burst_share=st.floats(0.0, 0.9),
+        burst_rounds=st.floats(10.0, 1e9),
+        burst_factor=POSITIVE,
     ),
 )
 
@@ -150,9 +156,17 @@ def test_an_override_sets_its_field(override, path, value):
             "delays.interruptions.0.for_seconds: must be greater than 0 for a freeze, got 0.0",
         ),
         (
-            "delays.interruptions=[{place=1, kind='death', at_seconds=1, for_seconds=1}]",
-            "delays.interruptions.0.for_seconds: must be 0 for a death, which lasts, got 1",
+            "delays.interruptions=[{place=1, kind='death', at_seconds=1, for_seconds=-1}]",
+            "delays.interruptions.0.for_seconds: must be at least 0.0, got -1",
         ),
+        ("delays.varies=never", "delays.varies: must be 'chunk', 'round' or 'run', got 'never'"),
+        ("delays.burst_share=1", "delays.burst_share: must be less than 1.0, got 1"),
+        ("delays.burst_rounds=0.5", "delays.burst_rounds: must be at least 1.0, got 0.5"),
+        (
+            "delays.burst_share=0.95",
+            "delays.burst_rounds: must be at least 1 / (1 - burst_share) = 20, got 10.0",
+        ),
+        ("delays.burst_factor=0", "delays.burst_factor: must be greater than 0.0, got 0"),
         ("delays.distribution=pareto", "delays.seconds: must be greater than 0 for pareto, got 0.0"),
         (
             "name=a/b",
@@ -210,7 +224,8 @@ def test_valid_delay_settings_are_valid_delays(experiment):
     settings = experiment.delays
     delays = settings.to_delays()
     assert dict(delays.factors) == settings.factors
-    assert (delays.distribution, delays.seconds, delays.seed) == ("constant", settings.seconds, settings.seed)
+    for name in {field.name for field in dataclasses.fields(Delays)} - {"factors", "interruptions"}:
+        assert getattr(delays, name) == getattr(settings, name)
     for place, want in zip(delays.interruptions, settings.interruptions, strict=True):
         assert dataclasses.asdict(place) == want.model_dump()
 
@@ -220,6 +235,7 @@ def test_valid_delay_settings_are_valid_delays(experiment):
     [
         (DataSettings, "task", TASKS),
         (DelaySettings, "distribution", DISTRIBUTIONS),
+        (DelaySettings, "varies", VARIES),
         (ModelSettings, "name", ["auto", *MODELS]),
         (OptimizerSettings, "name", OPTIMIZERS),
         (OptimizerSettings, "schedule", RATES),
@@ -228,6 +244,15 @@ def test_valid_delay_settings_are_valid_delays(experiment):
 def test_the_names_in_a_file_are_the_names_that_exist(table, field, known):
     written = re.findall(r"'(\w+)'", str(table.model_fields[field].annotation))
     assert set(written) == set(known)
+
+
+def test_the_page_on_delays_names_every_field_and_its_example_can_be_run(tmp_path):
+    text = (Path(common.__file__).parents[1] / "docs" / "delays.md").read_text(encoding="utf-8")
+    fields = {*DelaySettings.model_fields, *InterruptionSettings.model_fields}
+    assert {name for name in fields if not re.search(rf"\b{name}\b", text)} == set()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    delays = from_text(tmp_path, example).delays.to_delays()
+    assert (delays.distribution, len(delays.interruptions)) == ("weibull", 3)
 
 
 def test_an_override_into_a_value_of_the_file_is_refused(tmp_path):

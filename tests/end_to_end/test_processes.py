@@ -50,6 +50,34 @@ def test_a_worker_killed_in_mid_round_and_its_restart(cluster):
     assert any(place in record.lost for record in cluster.history())
 
 
+def test_a_worker_dies_comes_back_by_itself_and_takes_its_place_again(cluster):
+    death = 'delays.interruptions=[{ place = 1, kind = "death", at_seconds = 0.3, for_seconds = 0.3 }]'
+    cluster.start(3, "code=fractional_repetition(n, 2)", *LONG, death)
+    cluster.until(lambda: len(said(cluster, "took place 1")) == 2, "the return", 10)
+    first, again = (text for _, text in events(cluster) if "took place 1" in text)
+    assert first == again
+    name = first.split()[1]
+    assert [text for _, text in events(cluster) if text.startswith(f"worker {name}: ")]
+    cluster.until(lambda: cluster.places()[1].chunks_finished > 0, "work at the place", 10)
+    stop(cluster)
+    # The process that came back has the number of the one that died, so whoever waits for it still does.
+    assert cluster.workers[name].wait(8) == 0
+    assert cluster.log(name).count("linked to run") == 2
+    assert any(1 in record.lost for record in cluster.history())
+
+
+def test_a_dead_worker_can_be_told_to_leave(cluster):
+    death = 'delays.interruptions=[{ place = 0, kind = "death", at_seconds = 0.1, for_seconds = 60.0 }]'
+    cluster.start(2, "code=fractional_repetition(n, 1)", *LONG, death)
+    cluster.until(lambda: said(cluster, "place 0"), "somebody at the place", 10)
+    name = next(text.split()[1] for _, text in events(cluster) if "took place 0" in text)
+    cluster.until(lambda: any(0 in record.lost for record in cluster.history()), "the death", 10)
+    assert cluster.workers[name].poll() is None
+    cluster.signal(name, signal.SIGTERM)
+    assert cluster.workers[name].wait(2) == 0
+    stop(cluster)
+
+
 def test_a_frozen_worker_is_noticed_within_4_seconds_and_returns(cluster):
     cluster.start(4, CODE, *LONG)
     cluster.until_round(5)

@@ -8,6 +8,7 @@ import pytest
 
 PURE = {
     "common.delays",
+    "common.interruptions",
     "common.codes",
     "common.models",
     "master.arithmetic",

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import worker
 from common.delays import Delays, Interruption, Walk
-from worker.injected import Fate, RunClock, endure
+from worker.injected import _DEAD, Fate, RunClock, endure
 
 
 class Recorder:
@@ -18,12 +24,12 @@ class Recorder:
     def freeze(self, seconds: float, closed: threading.Event) -> None:
         self.befell.append(seconds)
 
-    def die(self) -> None:
-        self.befell.append("death")
+    def die(self, for_seconds: float) -> None:
+        self.befell.append(f"death for {for_seconds:g}")
 
 
-def walk(*pieces: tuple[str, float], dies: bool = False) -> Walk:
-    return Walk(pieces, dies, 0)
+def walk(*pieces: tuple[str, float], dies: bool = False, returns_after: float | None = None) -> Walk:
+    return Walk(pieces, dies, 0, returns_after)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +50,11 @@ def test_only_the_work_that_is_left_takes_time(pieces, done_seconds, at_least):
     assert victim.befell == [seconds for kind, seconds in pieces if kind == "freeze"]
 
 
-def test_a_death_comes_after_the_pieces_and_cuts_the_walk_short():
+@pytest.mark.parametrize("returns_after", [None, 3.0])
+def test_a_death_comes_after_the_pieces_and_cuts_the_walk_short(returns_after):
     victim, closed = Recorder(), threading.Event()
-    assert not endure(walk(("freeze", 2.0), dies=True), 0.0, victim, closed)
-    assert victim.befell == [2.0, "death"]
+    assert not endure(walk(("freeze", 2.0), dies=True, returns_after=returns_after), 0.0, victim, closed)
+    assert victim.befell == [2.0, f"death for {returns_after or 0:g}"]
     assert closed.is_set()
 
 
@@ -87,3 +94,100 @@ def test_a_worker_is_spared_what_lies_before_its_first_round_of_each_run():
     assert not fate.walk(delays, "one", 0, 2.0, 0.5).dies
     fate.began("two", 0.0)
     assert fate.walk(delays, "two", 0, 0.9, 0.5).dies
+
+
+# ---- death and return of a process of its own -----------------------------------------------------------
+
+DIES_ONCE = """
+import os, socket, sys, threading, time
+from common import lifeline
+from worker.injected import OwnProcess
+lifeline.end_with_parent()
+link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+link.set_inheritable(True)  # as a library that does not mind
+link.sendall(f"{os.getpid()} {sys.argv[2]}\\n".encode())
+if link.recv(1) == b"d":
+    threading.Thread(target=OwnProcess(lambda: sys.argv[2] == "leaving").die, args=(0.4,)).start()
+    time.sleep(60)
+"""
+
+
+class Deaths:
+    """A process that dials in, dies when it is told to, and perhaps dials again."""
+
+    def __init__(self, tmp_path: Path, how: str) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(10)
+        program = tmp_path / "dies.py"
+        program.write_text(DIES_ONCE)
+        self.process = subprocess.Popen(
+            [sys.executable, program, str(self.listener.getsockname()[1]), how],
+            stdin=subprocess.PIPE,
+            env={"PYTHONPATH": str(Path(worker.__file__).parents[1])},
+        )
+
+    def dialed(self) -> socket.socket:
+        link, _ = self.listener.accept()
+        link.settimeout(10)
+        assert link.makefile().readline().split()[0] == str(self.process.pid)
+        return link
+
+    def __enter__(self) -> Deaths:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.listener.close()
+
+
+def test_at_a_death_all_links_end_at_once_and_the_same_command_comes_back_later(tmp_path):
+    with Deaths(tmp_path, "staying") as deaths:
+        link = deaths.dialed()
+        link.sendall(b"d")
+        told = time.monotonic()
+        # Nobody holds the other end any more; otherwise this would wait in vain, also after the return.
+        assert link.recv(1) == b""
+        assert deaths.process.poll() is None
+        again = deaths.dialed()
+        assert time.monotonic() - told >= 0.4
+        again.sendall(b"e")
+        assert deaths.process.wait(5) == 0
+
+
+def test_who_was_asked_to_leave_does_not_come_back(tmp_path):
+    with Deaths(tmp_path, "leaving") as deaths:
+        deaths.dialed().sendall(b"d")
+        assert deaths.process.wait(5) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "the parent ends"])
+def test_who_is_dead_can_be_told_to_stay_so(how):
+    command = [sys.executable, "-c", "print('back')"]
+    program = _DEAD.replace("until, watched", "print('dead', flush=True)\nuntil, watched")
+    dead = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, "60", "1", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert dead.stdout.readline() == b"dead\n"
+    if isinstance(how, str):
+        dead.stdin.close()
+    else:
+        dead.send_signal(how)
+    assert dead.wait(5) == 0
+    assert dead.stdout.read() == b""
+    dead.stdout.close()
+    dead.stdin.close()
+
+
+def test_standard_input_is_left_alone_unless_the_process_is_to_end_with_its_parent():
+    command = [sys.executable, "-c", "print('back')"]
+    found = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _DEAD, "0.1", "0", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert found.stdout == b"back\n"

@@ -627,6 +627,48 @@ async def test_an_injected_death_ends_the_worker_without_a_word(master):
     assert await done(task) == session.DIED == 137
 
 
+async def test_after_a_death_for_a_while_a_worker_dials_again_and_remembers_nothing(master, caplog):
+    worker, _ = master.work()
+    link = await master.link()
+    order = master.order((0, 1), delays=frozen("death", 0.15, 0.3))
+    await link.welcome(order)
+    await link.start(0, PARAMETERS)
+    assert (await link.hear(wire.ChunkFinished)).chunk == 0
+    assert await link.hear() is None
+    died = time.monotonic()
+    await asyncio.sleep(0.1)
+    assert worker.health()[1]["state"] == "dead"
+    again = await master.link()
+    assert time.monotonic() - died >= 0.2
+    assert again.hello == link.hello
+    assert "an injected death, for 0.3 s" in caplog.text
+    await again.welcome(order, incarnation=2)
+    assert master.fetched == [(0, 5), (5, 10)] * 2
+    await again.start(1, PARAMETERS, run_seconds=0.5)
+    assert len((await again.hear_work(2, 0))[0]) == 2
+
+
+async def test_a_dead_worker_that_is_asked_to_leave_stays_dead(master):
+    worker, task = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0,), delays=frozen("death", 0.05, 60.0)))
+    await link.start(0, PARAMETERS)
+    assert await link.hear() is None
+    worker.stop()
+    assert await done(task, 1.0) == 0
+
+
+async def test_a_worker_that_leaves_does_not_come_back_from_its_death(master):
+    worker, task = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0,), delays=frozen("death", 0.1, 0.1)))
+    await link.start(0, PARAMETERS)
+    worker.stop()
+    await link.hear(wire.Drain)
+    assert await link.hear() is None
+    assert await done(task) == session.DIED
+
+
 async def test_a_worker_that_came_up_later_does_not_die_a_former_ones_death(master):
     master.work()
     link = await master.link()

@@ -71,16 +71,22 @@ REQUESTS = st.one_of(
 )
 
 FREEZES = st.builds(Interruption, U32, st.just("freeze"), st.floats(0.1, 100), st.floats(0.1, 100))
-DEATHS = st.builds(Interruption, U32, st.just("death"), st.floats(0.1, 100))
+DEATHS = st.builds(
+    Interruption, U32, st.just("death"), st.floats(0.1, 100), st.just(0.0) | st.floats(0.1, 100)
+)
 DELAYS = st.builds(
     Delays,
-    st.sampled_from(["none", "constant", "shifted_exponential", "pareto"]),
+    st.sampled_from(["none", "constant", "shifted_exponential", "weibull", "pareto"]),
     st.floats(0.001, 10),
     st.floats(0, 10),
     st.floats(0.2, 5),
     st.dictionaries(U32, st.floats(0.1, 50), max_size=3).map(lambda found: tuple(found.items())),
     st.lists(FREEZES | DEATHS, max_size=3).map(tuple),
     st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from(["chunk", "round", "run"]),
+    st.floats(0.0, 0.9),
+    st.floats(11.0, 1e6),
+    st.floats(0.1, 50),
 )
 
 
@@ -325,8 +331,19 @@ def test_a_model_or_delays_that_cannot_be_are_refused():
     packed.welcome.order.model.n_features = 0
     assert refused(codec.decode_response, packed.SerializeToString()) == "bad_value"
     packed = pb.SessionResponse.FromString(codec.encode_response(welcome(delays=Delays("constant", 1.0))))
-    packed.welcome.order.delays.seconds = -1.0
-    assert refused(codec.decode_response, packed.SerializeToString()) == "bad_value"
+    for field, value in (("seconds", -1.0), ("varies", "never"), ("burst_share", 1.0), ("burst_rounds", 0.5)):
+        changed = pb.SessionResponse.FromString(packed.SerializeToString())
+        setattr(changed.welcome.order.delays, field, value)
+        assert refused(codec.decode_response, changed.SerializeToString()) == "bad_value"
+
+
+def test_delays_that_say_nothing_of_bursts_have_none():
+    """As a master sends them that knows nothing of these fields."""
+    packed = pb.SessionResponse.FromString(codec.encode_response(welcome(delays=Delays("constant", 1.0))))
+    for field in ("varies", "burst_share", "burst_rounds", "burst_factor"):
+        packed.welcome.order.delays.ClearField(field)
+    back = codec.decode_response(packed.SerializeToString()).order.delays
+    assert back == Delays("constant", 1.0)
 
 
 def test_a_frame_that_is_not_known_is_refused():

@@ -24,7 +24,8 @@ from common.delays import Delays, Interruption
 from common.models import ModelShape, make_model
 from common.spec import make_code
 from gradcode.lab.learning import LocalLearning
-from gradcode.lab.simulator import Network, Simulator
+from gradcode.lab.parts import Network
+from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.arithmetic import Arithmetic
 from master.deadlines import AdaptiveDeadline, FixedDeadline, NoDeadline
@@ -81,7 +82,8 @@ def plots(draw: st.DrawFn) -> Plot:
     code, n = draw(codes())
     times = st.floats(0.001, 0.6)
     places = st.integers(0, n - 1)
-    deaths = st.builds(Interruption, places, st.just("death"), times)
+    returns = st.just(0.0) | st.floats(0.001, 2.0)
+    deaths = st.builds(Interruption, places, st.just("death"), times, returns)
     freezes = st.builds(Interruption, places, st.just("freeze"), times, st.floats(0.01, 2.0))
     return Plot(
         code=code,

@@ -11,7 +11,8 @@ from common.errors import InvalidSpec
 from common.experiment import Experiment
 from common.spec import make_code
 from gradcode.lab.learning import simulate
-from gradcode.lab.simulator import Network, Simulator
+from gradcode.lab.parts import Network
+from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.build import build_dataset, build_model
 from master.settings import RunSettings
@@ -188,6 +189,67 @@ def test_a_long_freeze_loses_the_link_and_the_worker_dials_again():
     assert {record.outcome for record in records} == {"exact"}
     assert 1 in records[20].lost
     assert 1 not in records[-1].lost
+
+
+def told_of(sim: Simulator, place: int) -> list[tuple[float, str]]:
+    """What was noted of a place after it was taken first, and when."""
+    return [(round(seconds, 1), note.kind) for seconds, note in sim.notes if note.place == place][1:]
+
+
+def test_who_comes_back_from_a_death_gets_the_former_place_and_does_not_die_again():
+    death = Interruption(1, "death", 1.05, 2.0)
+    delays = Delays("constant", seconds=0.1, interruptions=(death, Interruption(1, "freeze", 2.0, 1.0)))
+    sim = timing("fractional_repetition(n, 1)", delays=delays, rounds=100)
+    records = sim.play()
+    assert told_of(sim, 1) == [(1.1, "lost"), (3.1, "joined")]
+    assert [worker.name for worker in sim.workers.values()] == ["w0", "w1", "w2", "w3", "w1"]
+    assert {record.outcome for record in records} == {"exact"}
+    # A round of two chunks takes 0.2 s, and nobody waits for the dead or, later, for a frozen worker.
+    assert [record.round for record in records if 1 in record.lost] == list(range(5, 15))
+    assert all(record.seconds < 0.25 for record in records)
+
+
+def test_every_death_of_a_place_befalls_who_is_there_then():
+    deaths = tuple(Interruption(1, "death", at, 1.0) for at in (0.45, 2.05, 4.05))
+    sim = timing(
+        "fractional_repetition(n, 1)", delays=Delays("constant", 0.1, interruptions=deaths), rounds=60
+    )
+    sim.play()
+    times = [0.5, 1.5, 2.1, 3.1, 4.1, 5.1]
+    assert [kind for _, kind in told_of(sim, 1)] == ["lost", "joined"] * 3
+    assert [seconds for seconds, _ in told_of(sim, 1)] == pytest.approx(times, abs=0.11)
+
+
+def test_a_spare_that_takes_a_dead_place_is_spared_the_death():
+    """As a real worker, it takes its life to begin with its first round."""
+    delays = Delays("constant", seconds=0.1, interruptions=(Interruption(1, "death", 0.45, 1.0),))
+    sim = timing("fractional_repetition(n, 1)", delays=delays, rounds=40)
+    sim.at(0.2, partial(sim.join, "spare"))
+    sim.play()
+    assert told_of(sim, 1) == [(0.5, "lost"), (0.5, "joined")]
+    assert [worker.place for worker in sim.living()] == [0, 2, 3, 1, None]
+
+
+@pytest.mark.parametrize(("returns", "kinds"), [(0.0, ["lost"]), (1.0, ["lost", "joined"])])
+def test_who_dies_in_a_freeze_that_cost_the_link_does_not_wake_up(returns, kinds):
+    listed = (Interruption(1, "freeze", 0.45, 9.0), Interruption(1, "death", 4.0, returns))
+    delays = Delays("constant", seconds=0.1, interruptions=listed)
+    sim = timing("fractional_repetition(n, 1)", delays=delays, rounds=100)
+    sim.play()
+    assert [kind for _, kind in told_of(sim, 1)] == kinds
+    assert [seconds for seconds, _ in told_of(sim, 1)] == pytest.approx([2.5, 5.0][: len(kinds)], abs=0.11)
+
+
+def test_bursts_and_lasting_speeds_show_in_the_rounds():
+    delays = Delays("constant", seconds=0.1, burst_share=0.3, burst_rounds=5.0, burst_factor=4.0)
+    bursty = timing("uncoded(n)", 4, delays, rounds=40).play()
+    for record in bursty:
+        slow = any(delays.in_burst(place, record.round) for place in range(4))
+        assert record.seconds == pytest.approx(0.4 if slow else 0.1, abs=0.01)
+    lasting = Delays("weibull", mean_seconds=0.1, shape=0.7, varies="run")
+    slowest = max(lasting.chunk_seconds(place, 0, 0) for place in range(4))
+    for record in timing("uncoded(n)", 4, lasting, rounds=10).play():
+        assert record.seconds == pytest.approx(slowest, abs=0.01)
 
 
 def test_a_wrong_frame_ends_the_link_of_its_worker():

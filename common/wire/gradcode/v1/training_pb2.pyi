@@ -239,7 +239,7 @@ class Terms(_message.Message):
     def __init__(self, chunks: _Optional[_Iterable[int]] = ..., parts: _Optional[_Iterable[int]] = ..., coefficients: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Delays(_message.Message):
-    __slots__ = ("distribution", "seconds", "mean_seconds", "shape", "factors", "interruptions", "seed")
+    __slots__ = ("distribution", "seconds", "mean_seconds", "shape", "factors", "interruptions", "seed", "varies", "burst_share", "burst_rounds", "burst_factor")
     DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     MEAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -247,6 +247,10 @@ class Delays(_message.Message):
     FACTORS_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTIONS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    VARIES_FIELD_NUMBER: _ClassVar[int]
+    BURST_SHARE_FIELD_NUMBER: _ClassVar[int]
+    BURST_ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    BURST_FACTOR_FIELD_NUMBER: _ClassVar[int]
     distribution: str
     seconds: float
     mean_seconds: float
@@ -254,7 +258,11 @@ class Delays(_message.Message):
     factors: _containers.RepeatedCompositeFieldContainer[PlaceFactor]
     interruptions: _containers.RepeatedCompositeFieldContainer[Interruption]
     seed: int
-    def __init__(self, distribution: _Optional[str] = ..., seconds: _Optional[float] = ..., mean_seconds: _Optional[float] = ..., shape: _Optional[float] = ..., factors: _Optional[_Iterable[_Union[PlaceFactor, _Mapping]]] = ..., interruptions: _Optional[_Iterable[_Union[Interruption, _Mapping]]] = ..., seed: _Optional[int] = ...) -> None: ...
+    varies: str
+    burst_share: float
+    burst_rounds: float
+    burst_factor: float
+    def __init__(self, distribution: _Optional[str] = ..., seconds: _Optional[float] = ..., mean_seconds: _Optional[float] = ..., shape: _Optional[float] = ..., factors: _Optional[_Iterable[_Union[PlaceFactor, _Mapping]]] = ..., interruptions: _Optional[_Iterable[_Union[Interruption, _Mapping]]] = ..., seed: _Optional[int] = ..., varies: _Optional[str] = ..., burst_share: _Optional[float] = ..., burst_rounds: _Optional[float] = ..., burst_factor: _Optional[float] = ...) -> None: ...
 
 class PlaceFactor(_message.Message):
     __slots__ = ("place", "factor")

@@ -1,0 +1,83 @@
+"""What a simulated run is made of besides the master: a network, workers, and numbers if it learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from common.codes.base import Term
+from master import events as ev
+from master.arithmetic import Arithmetic
+
+
+@dataclass(frozen=True)
+class Network:
+    """What links cost, and how long the master calculates.
+
+    Attributes:
+        latency_seconds: one way, for every frame.
+        bytes_per_second: of each link.
+        detect_seconds: after so long a silent link is declared dead.
+        ready_seconds: from the welcome until the rows of a place are loaded.
+        compute_seconds: what a chunk takes besides the injected delay.
+        arithmetic_seconds: what each of the master's sums takes: solving, combining, stepping, scoring.
+    """
+
+    latency_seconds: float = 0.0005
+    bytes_per_second: float = 1e9
+    detect_seconds: float = 2.0
+    ready_seconds: float = 0.01
+    compute_seconds: float = 0.0
+    arithmetic_seconds: float = 0.0
+
+
+class Learning(Protocol):
+    """Real numbers for learning mode: one value for the whole run. Workers go by the numbers of links."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The master's numbers."""
+
+    def start(self, worker: int, point: bytes) -> None:
+        """A worker takes up a round with these parameters and forgets the one before."""
+
+    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
+        """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
+
+    def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
+        """Combine finished chunks of a worker."""
+
+
+@dataclass
+class SimulatedWorker:
+    """One worker process as the simulator sees it.
+
+    Attributes:
+        mute_until: it answers no request before.
+        stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
+        stopped: the newest round that was stopped.
+        heard: queues it received in the round it was sent last, the newest of them at ``heard_at``.
+        hand: the chunk it computes.
+        up_since: the run's time when it was told of its first round.
+        served: for each place how many interruptions lie behind it. dead: its process is no more.
+    """
+
+    link: int
+    name: str
+    up_since: float = float("inf")
+    place: int | None = None
+    alive: bool = True
+    dead: bool = False
+    frozen_until: float = 0.0
+    mute_until: float = 0.0
+    served: dict[int, int] = field(default_factory=dict)
+    heard: int = 0
+    heard_at: float = 0.0
+    stamp: ev.Stamp | None = None
+    waiting: ev.Stamp | None = None
+    waiting_queue: list[int] = field(default_factory=list)
+    waiting_point: bytes | None = None
+    stopped: int = -1
+    hand: int | None = None
+    queue: list[int] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
