@@ -134,6 +134,16 @@ class Simulator:
         for number in range(n_workers):
             self.at(0.0, partial(self.join, f"w{number}"))
 
+    @property
+    def delays(self) -> DelaySource:
+        """How long chunks take."""
+        return self._delays
+
+    @property
+    def network(self) -> Network:
+        """What links cost."""
+        return self._network
+
     # ---- driving ----------------------------------------------------------------------------------------
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
