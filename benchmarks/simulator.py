@@ -55,6 +55,11 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
+def row(name: str, small: float, large: float, ratio: float, seconds: float, megabytes: float) -> str:
+    """A line of the table."""
+    return f"{name:30} {small:7.1f} us {large:7.1f} us {ratio:6.2f} {seconds:7.1f} s {megabytes:7.0f} MB"
+
+
 def measure(code: str) -> bool:
     """Print the row of a code; returns whether a limit is broken."""
     small, large, seconds = [], [], []
@@ -64,10 +69,7 @@ def measure(code: str) -> bool:
             found.append(spent / n_chunks * 1e6)
         seconds.append(spent)
     ratio = min(large) / min(small)
-    shown = (
-        f"{min(small):7.1f} us {min(large):7.1f} us {ratio:6.2f} {min(seconds):7.1f} s {peak_mb():7.0f} MB"
-    )
-    print(f"{code:30} {shown}", flush=True)
+    print(row(code, min(small), min(large), ratio, min(seconds), peak_mb()), flush=True)
     too_slow = max(min(small), min(large)) > MOST_MICROSECONDS or min(seconds) > MOST_SECONDS
     return too_slow or ratio > MOST_RATIO or peak_mb() > MOST_MB
 
@@ -83,10 +85,7 @@ def main() -> int:
             print(f"{code:30} left out: {error}")
         else:
             broken = measure(code) or broken
-    limits = (
-        f"{MOST_MICROSECONDS:7.0f} us {MOST_MICROSECONDS:7.0f} us {MOST_RATIO:6.2f} {MOST_SECONDS:7.0f} s"
-    )
-    print(f"{'limit':30} {limits} {MOST_MB:7.0f} MB")
+    print(row("limit", MOST_MICROSECONDS, MOST_MICROSECONDS, MOST_RATIO, MOST_SECONDS, MOST_MB))
     return int(broken)
 
 

@@ -321,11 +321,10 @@ def simulate(
     could have needed, had their speeds been known; above 1,000 workers in every tenth round.
     """
     from gradcode.commands_simulate import SimulateOptions, show_simulations, with_places
-    from gradcode.lab.simulator import Network
+    from gradcode.lab.network import Network
 
-    changes = [
-        f"{key}={value}" for key, value in (("workers", n_workers), ("rounds", rounds)) if value is not None
-    ]
+    asked = (("workers", n_workers), ("rounds", rounds))
+    changes = [f"{key}={value}" for key, value in asked if value is not None]
     wanted = with_places(_experiment(experiment, [*(overrides or []), *changes]))
     network = Network(latency_seconds=latency, bytes_per_second=bandwidth)
     options = SimulateOptions(codes or (), learning, network, replay, plot, str(form.value))

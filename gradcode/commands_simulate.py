@@ -22,8 +22,8 @@ from gradcode.lab.digest import Digest
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.learning import simulate
 from gradcode.lab.memory import few_collections
+from gradcode.lab.network import Network
 from gradcode.lab.oracle import Oracle
-from gradcode.lab.simulator import Network
 
 Advance = Callable[[RoundRecord], None]
 

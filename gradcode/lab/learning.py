@@ -19,7 +19,8 @@ from common.experiment import Experiment, check_experiment
 from common.models.base import Model
 from common.wire.frames import Terms
 from gradcode.lab.draws import DelaySource, same_rows
-from gradcode.lab.simulator import Network, Simulator
+from gradcode.lab.network import Network
+from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.arithmetic import Arithmetic
 from master.build import build_arithmetic, build_dataset, build_model, build_settings

@@ -87,9 +87,7 @@ def read_replay(folder: str | Path) -> Replay:
         n_places = _n_places(path, rows) if experiment.workers == "joined" else experiment.workers
         code = check_experiment(experiment, n_places)
     except InvalidSpec as error:
-        raise InvalidData(
-            f"{EXPERIMENT} of the recorded run", f"must be usable ({error})", str(path)
-        ) from None
+        raise InvalidData(f"recorded {EXPERIMENT}", f"must be usable ({error})", str(path)) from None
     assert code is not None, "the number of places is known"
     return Replay(rows, code.n_chunks)
 

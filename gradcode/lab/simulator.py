@@ -15,31 +15,11 @@ from common.codes.base import GradientCode, Message, Term, decode
 from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
+from gradcode.lab.network import Network
 from master import events as ev
 from master.arithmetic import Arithmetic
 from master.settings import RunSettings
 from master.training import Training
-
-
-@dataclass(frozen=True)
-class Network:
-    """What links cost, and how long the master calculates.
-
-    Attributes:
-        latency_seconds: one way, for every frame.
-        bytes_per_second: of each link.
-        detect_seconds: after so long a silent link is declared dead.
-        ready_seconds: from the welcome until the rows of a place are loaded.
-        compute_seconds: what a chunk takes besides the injected delay.
-        arithmetic_seconds: what each of the master's sums takes: solving, combining, stepping, scoring.
-    """
-
-    latency_seconds: float = 0.0005
-    bytes_per_second: float = 1e9
-    detect_seconds: float = 2.0
-    ready_seconds: float = 0.01
-    compute_seconds: float = 0.0
-    arithmetic_seconds: float = 0.0
 
 
 class Learning(Protocol):

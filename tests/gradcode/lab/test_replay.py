@@ -61,10 +61,10 @@ def test_a_replay_of_a_run_is_the_run(tmp_path):
     records = written(tmp_path / "run", EXPERIMENT)
     replay = read_replay(tmp_path / "run")
     assert replay.n_chunks == 8
-    again = simulate(EXPERIMENT, learning=False, source=replay).play()[
-        :-1
-    ]  # what was in hand is not recorded
-    assert [record.seconds for record in again] == pytest.approx([record.seconds for record in records[:-1]])
+    again = simulate(EXPERIMENT, learning=False, source=replay).play()
+    # What was in hand when the run ended was not recorded.
+    times = [[record.seconds for record in each[:-1]] for each in (again, records)]
+    assert times[0] == pytest.approx(times[1])
 
 
 def test_workers_that_joined_are_counted(tmp_path):
