@@ -19,7 +19,7 @@ from common.delays import Delays
 from common.errors import InvalidSpec
 from common.history import RoundRecord
 from common.spec import make_code
-from gradcode.lab.memory import few_collections
+from gradcode.lab.memory import no_search_for_cycles
 from gradcode.lab.simulator import Simulator
 from master.settings import RunSettings
 
@@ -43,7 +43,7 @@ def play(code: str, n_workers: int, rounds: int) -> tuple[float, int]:
     settings = RunSettings(
         make_code=lambda n_places: made, n_workers=n_workers, rounds=rounds, n_rows=1, learning=False
     )
-    with few_collections():
+    with no_search_for_cycles():
         simulator = Simulator(settings, DELAYS, n_workers, on_record=count)
         simulator.play()
     assert len(counts) == rounds, simulator.finished

@@ -21,7 +21,7 @@ from common.history import RoundRecord, strict_json
 from gradcode.lab.digest import Digest
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.learning import simulate
-from gradcode.lab.memory import few_collections
+from gradcode.lab.memory import no_search_for_cycles
 from gradcode.lab.network import Network
 from gradcode.lab.oracle import Oracle
 
@@ -124,7 +124,7 @@ def _results(experiment: Experiment, options: SimulateOptions) -> Iterator[Simul
         n_drawn = replay.n_chunks
     for code in dict.fromkeys([experiment.code, *options.codes]):
         changed = experiment.model_copy(update={"code": code})
-        with _progress(code, experiment.rounds) as advance, few_collections():
+        with _progress(code, experiment.rounds) as advance, no_search_for_cycles():
             result = simulated(changed, options, source, n_drawn, advance)
         n_drawn = n_drawn or result.n_chunks
         yield result

@@ -73,6 +73,7 @@ def _draw_distribution(axes: Axes, results: Sequence[tuple[str, Digest]]) -> Non
     axes.set_title("distribution", fontsize=11)
     if _wide(results):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     else:
         axes.set_xlim(left=0)
     _tidy(axes)
@@ -104,6 +105,7 @@ def _draw_rounds(axes: Axes, results: Sequence[tuple[str, Digest]]) -> None:
     axes.margins(x=0.01)
     if _wide(results):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     else:
         axes.set_ylim(bottom=0)
     _tidy(axes)
