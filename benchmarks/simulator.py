@@ -82,7 +82,7 @@ def main() -> int:
         try:
             make_code(code, SMALL)
         except InvalidSpec as error:
-            print(f"{code:30} left out: {error}")
+            print(f"{code:30} left out: {error.field} is impossible or unknown")
         else:
             broken = measure(code) or broken
     print(row("limit", MOST_MICROSECONDS, MOST_MICROSECONDS, MOST_RATIO, MOST_SECONDS, MOST_MB))
