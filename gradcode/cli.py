@@ -270,10 +270,13 @@ def predict(
 
 SIMULATE_EPILOG = """\b
 Examples:
-  gradcode simulate                                 the demo, timing only
+  gradcode simulate                                       the demo, timing only
   gradcode simulate mine.toml --learning
-  gradcode simulate --code "uncoded(n)" --code "cyclic_repetition(n, 3)"
-  gradcode simulate --set workers=1000 --set delays.distribution=pareto
+  gradcode simulate --code "uncoded(n)" --code "cyclic_repetition(n, 3)" --plot codes.png
+  gradcode simulate mine.toml --workers 10000 --rounds 100 --set delays.distribution=pareto
+  gradcode simulate mine.toml --latency 0.01 --bandwidth 1e7
+  gradcode simulate mine.toml --replay runs/demo-20250304-120000 --code "uncoded(n)"
+  gradcode simulate --format json | jq .oracle_ratio
 """
 
 
@@ -288,21 +291,44 @@ def simulate(
         typer.Option("--code", metavar="CODE", help="Play this code too, to compare; may be repeated."),
     ] = None,
     learning: Annotated[
-        bool, typer.Option("--learning", help="Compute real gradients; without it only times are drawn.")
+        bool,
+        typer.Option("--learning/--timing", help="Compute real gradients, or only draw how long they take."),
     ] = False,
-    processes: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Workers that come; without it as many as places.")
+    n_workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-n", help="Places, not the experiment's; delays of others drop out."),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds, instead of the experiment's.")] = None,
+    latency: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, max=3600.0, help="Of every frame, one way.")
+    ] = 0.0005,
+    bandwidth: Annotated[
+        float, typer.Option(metavar="BYTES_PER_SECOND", min=1.0, help="Of every worker's link.")
+    ] = 1e9,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN_FOLDER", help="Take the times of chunks from there; do not draw them."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the round times; also .svg and .pdf.")
     ] = None,
     form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
 ) -> None:
     """Play a run without a network: the same master, the same delays, in simulated time.
 
-    Network, master and computing cost next to nothing here; what is compared are codes and delays.
+    Master and computing cost nothing here but the delays; what is compared are codes, delays and links. All
+    codes of one call see the same draws. "x oracle" compares with the least time that the places of a round
+    could have needed, had their speeds been known; above 1,000 workers in every tenth round.
     """
-    from gradcode.commands_simulate import show_simulations
+    from gradcode.commands_simulate import SimulateOptions, show_simulations, with_places
+    from gradcode.lab.network import Network
 
-    wanted = _experiment(experiment, overrides)
-    show_simulations(wanted, codes or [], learning, processes, form.value)
+    asked = (("workers", n_workers), ("rounds", rounds))
+    changes = [f"{key}={value}" for key, value in asked if value is not None]
+    wanted = with_places(_experiment(experiment, [*(overrides or []), *changes]))
+    network = Network(latency_seconds=latency, bytes_per_second=bandwidth)
+    options = SimulateOptions(codes or (), learning, network, replay, plot, str(form.value))
+    show_simulations(wanted, options)
 
 
 def _print_version(wanted: bool) -> None:

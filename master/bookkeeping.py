@@ -44,14 +44,20 @@ class Ledger:
         self._deadline_seconds = deadline_seconds
         self._n_rows = n_rows
         self._late: list[ChunkRow] = []
-        self._losses: dict[int, tuple[float, int]] = {}
+        self._reported = bytearray()
+        self._loss_sum, self._loss_rows = 0.0, 0
         self._outcome: Outcome | None = None
         self._rows: tuple[ChunkRow, ...] = ()
         self._uncoded: float | None = None
 
     def report(self, chunk: int, loss: float, rows: int) -> None:
         """A chunk's loss sum; the first report of a chunk counts."""
-        self._losses.setdefault(chunk, (loss, rows))
+        if chunk >= len(self._reported):
+            self._reported.extend(bytes(chunk + 1 - len(self._reported)))
+        if not self._reported[chunk]:
+            self._reported[chunk] = 1
+            self._loss_sum += loss
+            self._loss_rows += rows
 
     def report_late(self, place: int, worker: str, event: ChunkFinished, after_seconds: float) -> None:
         """A chunk that was finished after its round's outcome; it is written down with this round."""
@@ -70,13 +76,12 @@ class Ledger:
     @property
     def loss(self) -> float | None:
         """Mean loss over the rows of distinct finished chunks."""
-        rows = sum(rows for _, rows in self._losses.values())
-        return sum(loss for loss, _ in self._losses.values()) / rows if rows else None
+        return self._loss_sum / self._loss_rows if self._loss_rows else None
 
     @property
     def loss_share(self) -> float:
         """The share of the training rows that the loss covers."""
-        return sum(rows for _, rows in self._losses.values()) / self._n_rows
+        return self._loss_rows / self._n_rows
 
     def close(
         self, outcome: Outcome, works: list[Work], left: list[Work], paces: Paces, chunks_each: float

@@ -114,7 +114,7 @@ class CoverChunksTally:
         self._n_chunks = n_chunks
         self._copies = copies
         self._finishers = [0] * n_chunks
-        self._finished: set[tuple[int, int]] = set()
+        self._finished: set[int] = set()
         self.covered = 0
 
     def arrived(self, message: int) -> None:
@@ -122,17 +122,19 @@ class CoverChunksTally:
 
     def finished(self, worker: int, chunk: int) -> None:
         """``worker`` reported ``chunk`` as finished; a repeated report counts once."""
-        if (worker, chunk) in self._finished:
+        key = worker * self._n_chunks + chunk
+        if key in self._finished:
             return
-        self._finished.add((worker, chunk))
+        self._finished.add(key)
         self._finishers[chunk] += 1
         self.covered += self._finishers[chunk] == self._copies
 
     def unfinished(self, worker: int, chunk: int) -> None:
         """What ``worker`` finished of ``chunk`` is lost; nothing happens when it had not finished it."""
-        if (worker, chunk) not in self._finished:
+        key = worker * self._n_chunks + chunk
+        if key not in self._finished:
             return
-        self._finished.remove((worker, chunk))
+        self._finished.remove(key)
         self.covered -= self._finishers[chunk] == self._copies
         self._finishers[chunk] -= 1
 

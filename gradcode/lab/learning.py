@@ -18,7 +18,8 @@ from common.errors import InvalidSpec
 from common.experiment import Experiment, check_experiment
 from common.models.base import Model
 from common.wire.frames import Terms
-from gradcode.lab.parts import Network
+from gradcode.lab.draws import DelaySource, same_rows
+from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.arithmetic import Arithmetic
@@ -88,16 +89,22 @@ def simulate(
     dataset: Dataset | None = None,
     n_workers: int | None = None,
     tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
+    source: DelaySource | None = None,
+    n_drawn: int | None = None,
 ) -> Simulator:
     """The experiment's run on a simulated network, ready for ``play``.
 
     Args:
         experiment: what to run; its delays are obeyed.
-        learning: compute real gradients; False draws durations only.
+        learning: compute real gradients; False draws durations only, and takes more chunks than there are
+            rows.
         network: what links cost. dataset: already read, or None.
         n_workers: how many workers come; None for as many as there are places. Needed where ``workers``
             is ``joined``.
         tamper: see ``Simulator``.
+        source: of the delays, instead of the experiment's own.
+        n_drawn: for so many chunks the delays are drawn, and the code gets the draws of the same rows; None
+            draws for the code's own chunks.
 
     Raises:
         InvalidSpec, InvalidData: the experiment or its data cannot be used.
@@ -105,13 +112,19 @@ def simulate(
     n_coming = n_workers if experiment.workers == "joined" else n_workers or experiment.workers
     if n_coming is None:
         raise InvalidSpec("n_workers", "must be given where workers = 'joined'", None)
-    check_experiment(experiment, n_coming)
+    code = check_experiment(experiment, n_coming)
+    assert code is not None, "the number of places is known"
     data = build_dataset(experiment) if dataset is None else dataset
     model = build_model(experiment, data)
     settings = replace(build_settings(experiment, data, model.n_parameters), learning=learning)
+    if learning:
+        code = settings.make_code(n_coming)
+    else:
+        settings = replace(settings, make_code=lambda n_places: code)
     local = None
     if learning:
         arithmetic = build_arithmetic(experiment, data, model)
         local = LocalLearning(arithmetic, model, data, experiment.compute_dtype, experiment.wire_dtype)
-    delays = experiment.delays.to_delays()
+    drawn = experiment.delays.to_delays() if source is None else source
+    delays = same_rows(drawn, n_drawn or code.n_chunks, code.n_chunks)
     return Simulator(settings, delays, n_coming, network, local, tamper)

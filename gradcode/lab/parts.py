@@ -1,4 +1,4 @@
-"""What a simulated run is made of besides the master: a network, workers, and numbers if it learns."""
+"""What a simulated run is made of besides the master: workers, and real numbers if it learns."""
 
 from __future__ import annotations
 
@@ -8,27 +8,6 @@ from typing import Protocol
 from common.codes.base import Term
 from master import events as ev
 from master.arithmetic import Arithmetic
-
-
-@dataclass(frozen=True)
-class Network:
-    """What links cost, and how long the master calculates.
-
-    Attributes:
-        latency_seconds: one way, for every frame.
-        bytes_per_second: of each link.
-        detect_seconds: after so long a silent link is declared dead.
-        ready_seconds: from the welcome until the rows of a place are loaded.
-        compute_seconds: what a chunk takes besides the injected delay.
-        arithmetic_seconds: what each of the master's sums takes: solving, combining, stepping, scoring.
-    """
-
-    latency_seconds: float = 0.0005
-    bytes_per_second: float = 1e9
-    detect_seconds: float = 2.0
-    ready_seconds: float = 0.01
-    compute_seconds: float = 0.0
-    arithmetic_seconds: float = 0.0
 
 
 class Learning(Protocol):
@@ -48,7 +27,7 @@ class Learning(Protocol):
         """Combine finished chunks of a worker."""
 
 
-@dataclass
+@dataclass(slots=True)
 class SimulatedWorker:
     """One worker process as the simulator sees it.
 
@@ -80,4 +59,4 @@ class SimulatedWorker:
     stopped: int = -1
     hand: int | None = None
     queue: list[int] = field(default_factory=list)
-    done: set[int] = field(default_factory=set)
+    done: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Plays the production ``Training`` with a heap of events instead of a network.
+"""Plays the production ``Training`` with an agenda of events instead of a network.
 
 Timing mode draws durations only; learning mode (with a ``Learning``) also computes real gradients, so that
 parameters, losses and outcomes are those a real run would have. Same arguments, same history.
@@ -6,16 +6,17 @@ parameters, losses and outcomes are those a real run would have. Same arguments,
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from common.codes.base import GradientCode, Message, Term, decode
-from common.delays import Delays
 from common.history import RoundRecord
-from gradcode.lab.parts import Learning, Network, SimulatedWorker
+from gradcode.lab.agenda import Agenda
+from gradcode.lab.draws import DelaySource
+from gradcode.lab.network import Network
+from gradcode.lab.parts import Learning, SimulatedWorker
 from master import events as ev
 from master.settings import RunSettings
 from master.training import Training
@@ -30,20 +31,23 @@ class Simulator:
         learning: real numbers, or None for timing only.
         tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
             each with an extra delay in seconds.
+        on_record: takes every record as it comes; without it they are all kept in ``records``.
     """
 
     def __init__(
         self,
         settings: RunSettings,
-        delays: Delays,
+        delays: DelaySource,
         n_workers: int,
         network: Network | None = None,
         learning: Learning | None = None,
         tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
+        on_record: Callable[[RoundRecord], None] | None = None,
     ) -> None:
         self.now = 0.0
         self.training = Training(settings, self.now)
         self.records: list[RoundRecord] = []
+        self.on_record = on_record or self.records.append
         self.notes: list[tuple[float, ev.Note]] = []
         self.violations: list[ev.CloseLink] = []
         self.finished: ev.Finish | None = None
@@ -56,9 +60,8 @@ class Simulator:
         self._delays = delays
         self._network = network or Network()
         self.learning = learning
-        self._tamper = tamper or (lambda event: [(0.0, event)])
-        self._heap: list[tuple[float, int, Callable[[], object]]] = []
-        self._serial = 0
+        self._tamper = tamper
+        self._agenda = Agenda()
         self._payloads = 0
         self._idle_at = 0.0
         self._code: GradientCode | None = None
@@ -68,19 +71,33 @@ class Simulator:
         for number in range(n_workers):
             self.at(0.0, partial(self.join, f"w{number}"))
 
+    @property
+    def delays(self) -> DelaySource:
+        """How long chunks take."""
+        return self._delays
+
+    @property
+    def network(self) -> Network:
+        """What links cost."""
+        return self._network
+
     # ---- driving ----------------------------------------------------------------------------------------
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
         """Have ``action`` happen at simulated time ``seconds``."""
-        self._serial += 1
-        heapq.heappush(self._heap, (seconds, self._serial, action))
+        self._agenda.put(seconds, action)
+
+    def _soon(self, action: Callable[[], object]) -> None:
+        """Have ``action`` happen one latency from now: such actions come in order."""
+        self._agenda.put_soon(self.now + self._network.latency_seconds, action)
 
     def play(self, until: float = float("inf"), most_events: int = 10**9) -> list[RoundRecord]:
-        """Play until the run has ended, the heap is empty, or a limit is reached; returns the records."""
+        """Play until the run has ended, the agenda is empty, or a limit is reached; returns the records."""
         for _ in range(most_events):
-            if self.finished is not None or not self._heap or self._heap[0][0] > until:
+            taken = None if self.finished is not None else self._agenda.take(until)
+            if taken is None:
                 break
-            self.now, _, action = heapq.heappop(self._heap)
+            self.now, action = taken
             action()
         return self.records
 
@@ -111,7 +128,7 @@ class Simulator:
                 self._idle_at = max(self.now, self._idle_at) + self._network.arithmetic_seconds
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
-                self.records.append(command.record)
+                self.on_record(command.record)
             elif isinstance(command, ev.Note):
                 self.notes.append((self.now, command))
             elif isinstance(command, ev.Planned):
@@ -139,13 +156,12 @@ class Simulator:
     def _send(self, command: Any) -> None:
         if isinstance(command, ev.CloseLink) and command.kind:
             self.violations.append(command)
-        delay = self._network.latency_seconds
         point = b""
         if isinstance(command, ev.StartRound):
             worker = self.workers[command.link]
             worker.up_since = min(worker.up_since, self.training.run_seconds(self.now))
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
-        self.at(self.now + delay, lambda: self._receive(command, point))
+        self._soon(partial(self._receive, command, point))
 
     # ---- workers ----------------------------------------------------------------------------------------
 
@@ -177,8 +193,12 @@ class Simulator:
     ) -> None:
         """Send a frame from a worker to the master."""
         n_bytes = event.n_bytes if isinstance(event, ev.MessageArrived) else 0
+        if self._tamper is None and not n_bytes:
+            self._soon(partial(self._hear, worker, event, data))
+            return
         wire = self._network.latency_seconds + n_bytes / self._network.bytes_per_second
-        for extra, copy in self._tamper(event) if tampered else [(0.0, event)]:
+        copies = self._tamper(event) if tampered and self._tamper else [(0.0, event)]
+        for extra, copy in copies:
             self.at(self.now + wire + extra, partial(self._hear, worker, copy, data))
 
     def _hear(self, worker: SimulatedWorker, event: ev.Event, data: bytes | None) -> None:
@@ -244,7 +264,7 @@ class Simulator:
         if worker.mute_until > self.now:
             self.at(worker.mute_until, lambda: self._receive(command, b""))
         elif command.stamp == worker.stamp and command.stamp.round > worker.stopped:
-            assert worker.done.issuperset(term.chunk for term in command.terms), "asked before it is finished"
+            assert {term.chunk for term in command.terms}.issubset(worker.done), "asked before it is finished"
             self._send_message(worker, command.request, command.terms, command.n_parts)
 
     def _next(self, worker: SimulatedWorker) -> None:
@@ -255,7 +275,7 @@ class Simulator:
             return  # its parameters are under way
         if worker.waiting is not None:
             worker.stamp, worker.waiting = worker.waiting, None
-            worker.queue, worker.done = worker.waiting_queue, set()
+            worker.queue, worker.done = worker.waiting_queue, []
             if self.learning is not None:
                 assert worker.waiting_point is not None
                 self.learning.start(worker.link, worker.waiting_point)
@@ -280,7 +300,7 @@ class Simulator:
         if walk.dies:
             self.at(at, partial(self._die, worker, walk.returns_after))
         else:
-            self.at(at, lambda: self._finish(worker, stamp, chunk, walk.seconds))
+            self.at(at, partial(self._finish, worker, stamp, chunk, walk.seconds))
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
         """The process ends, also in a freeze that cost it its link; another may come in its stead."""
@@ -316,12 +336,12 @@ class Simulator:
         loss, rows, finite = 0.0, 1, True
         if self.learning is not None:
             loss, rows, finite = self.learning.gradient(worker.link, chunk)
-        worker.done.add(chunk)
+        worker.done.append(chunk)
         heard = (worker.heard, self.now - worker.heard_at)
         report = ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite, *heard)
         self._deliver(worker, report)
-        if stamp.round > worker.stopped and worker.waiting is None:
-            assert self._code is not None
+        assert self._code is not None
+        if stamp.round > worker.stopped and worker.waiting is None and not self._code.on_request:
             for number, message in self._due(worker, chunk):
                 self._send_message(worker, number, message.terms, self._code.n_parts)
         self._next(worker)
@@ -330,10 +350,10 @@ class Simulator:
         """Messages of a fixed code that ``chunk`` completes."""
         assert self._code is not None
         assert worker.place is not None
-        for number in self._code.messages_of[worker.place] if not self._code.on_request else ():
+        for number in self._code.messages_of[worker.place]:
             message = self._code.messages[number]
             chunks = {term.chunk for term in message.terms}
-            if chunk in chunks and chunks <= worker.done:
+            if chunk in chunks and chunks.issubset(worker.done):
                 yield number, message
 
     def _send_message(

@@ -12,7 +12,7 @@ from common.codes.base import decode
 from common.delays import Delays, Interruption
 from common.history import RoundRecord
 from common.spec import make_code
-from gradcode.lab.parts import Network
+from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.deadlines import AdaptiveDeadline, FixedDeadline

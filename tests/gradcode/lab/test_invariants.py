@@ -24,7 +24,7 @@ from common.delays import Delays, Interruption
 from common.models import ModelShape, make_model
 from common.spec import make_code
 from gradcode.lab.learning import LocalLearning
-from gradcode.lab.parts import Network
+from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.arithmetic import Arithmetic

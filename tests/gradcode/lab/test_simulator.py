@@ -11,7 +11,7 @@ from common.errors import InvalidSpec
 from common.experiment import Experiment
 from common.spec import make_code
 from gradcode.lab.learning import simulate
-from gradcode.lab.parts import Network
+from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.build import build_dataset, build_model
