@@ -12,6 +12,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOAK ?= 20
+SOAK_MINUTES ?= 5
+SOAK_SEED ?= $(shell date +%s)000
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -37,7 +39,8 @@ proto: $(VENV)/installed-dev  ## generate common/wire/gradcode from protos
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-soak: $(VENV)/installed-dev  ## run the end-to-end tests SOAK=20 times
+soak: $(VENV)/installed-dev  ## search failures for SOAK_MINUTES=5, then run the end-to-end tests SOAK=20 times
+	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
 
