@@ -11,6 +11,8 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do $$each -c '$(ENOUGH)' 2>/dev/nul
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Processes that run tests; those that start processes themselves share one of them.
+JOBS ?= 2
 SOAK ?= 20
 SOAK_MINUTES ?= 5
 SOAK_SEED ?= $(shell date +%s)000
@@ -22,7 +24,7 @@ demo: $(VENV)/installed  ## train on this machine: 8 workers, one slow, one kill
 	$(BIN)/gradcode train
 
 test: check  ## check the code, then run all tests and the examples in docstrings
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q --durations=10 -n $(JOBS) --dist loadgroup
 
 check: $(VENV)/installed-dev  ## lint, format and types
 	$(BIN)/ruff check .

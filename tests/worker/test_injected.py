@@ -8,6 +8,8 @@ import pytest
 from common.delays import Delays, Interruption, Walk
 from worker.injected import Fate, RunClock, endure
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 class Recorder:
     """A victim that writes down what befalls it."""
