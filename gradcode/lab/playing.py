@@ -177,7 +177,9 @@ def _check_end(plot: Plot, sim: Simulator, witness: Witness, faults: Faults) -> 
 def _check_hanging(sim: Simulator, faults: Faults) -> None:
     """A run may wait for ever only for a frame that was lost on a link that is up, without a deadline."""
     if not faults.tamperer.counts["lost"]:
-        raise BrokenInvariant(f"a run ends: nothing more happens after {sim.now:.6f} s, or too much did")
+        raise BrokenInvariant(
+            f"a run ends: after {sim.now:.6f} s nothing more happens, or {MOST_EVENTS} things have happened"
+        )
     current = sim.training.round
     waits = sim.training.wakes_at(sim.now) is None and current is not None and not current.exhausted
     if not waits:
