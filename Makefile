@@ -11,7 +11,11 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do $$each -c '$(ENOUGH)' 2>/dev/nul
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Processes that run tests; those that start processes themselves share one of them.
+JOBS ?= 2
 SOAK ?= 20
+SOAK_MINUTES ?= 5
+SOAK_SEED ?= $(shell date +%s)000
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -20,7 +24,7 @@ demo: $(VENV)/installed  ## train on this machine: 8 workers, one slow, one kill
 	$(BIN)/gradcode train
 
 test: check  ## check the code, then run all tests and the examples in docstrings
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q --durations=10 -n $(JOBS) --dist loadgroup
 
 check: $(VENV)/installed-dev  ## lint, format and types
 	$(BIN)/ruff check .
@@ -37,7 +41,8 @@ proto: $(VENV)/installed-dev  ## generate common/wire/gradcode from protos
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-soak: $(VENV)/installed-dev  ## run the end-to-end tests SOAK=20 times
+soak: $(VENV)/installed-dev  ## search failures for SOAK_MINUTES=5, then run the end-to-end tests SOAK=20 times
+	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from common.wire import frames as wire
+
+pytestmark = pytest.mark.xdist_group("processes")
 
 SETTINGS = (
     "workers=3",

@@ -9,6 +9,8 @@ from common.datasets import load_dataset
 from common.folder import read_parameters
 from common.models import make_model
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 CODES = (
     "uncoded(n)",
     "fractional_repetition(n, 1)",

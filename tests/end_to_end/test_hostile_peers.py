@@ -14,6 +14,8 @@ import pytest
 from common.wire import codec, rpc
 from common.wire import frames as wire
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 SETTINGS = ("workers=2", "code=uncoded(n)", "rounds=2", "deadline.rule=none", "on_shortfall=wait")
 LENGTH = 5
 

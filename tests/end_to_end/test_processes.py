@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 CODE = "code=partial_stragglers(n, 3, 2)"
 LONG = (
     "data.source=synthetic(rows=120, features=4)",

@@ -35,6 +35,8 @@ from common.version import __version__
 from gradcode import cli
 from gradcode.demo import demo_experiment
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-P", "-c", "from gradcode.start import main; main()"]
 FILES = {CHUNKS, ENVIRONMENT, EXPERIMENT, HISTORY, PARAMETERS, SUMMARY}

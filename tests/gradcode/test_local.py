@@ -25,6 +25,8 @@ from gradcode.local import (
     worker_name,
 )
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 SOURCE = "synthetic(rows=97, features=5)"
 ROUNDS = 20
 

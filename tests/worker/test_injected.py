@@ -14,6 +14,8 @@ import worker
 from common.delays import Delays, Interruption, Walk
 from worker.injected import _DEAD, Fate, RunClock, endure
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 class Recorder:
     """A victim that writes down what befalls it."""

@@ -21,6 +21,8 @@ from common.delays import Delays, Interruption
 from common.wire import frames as wire
 from worker.__main__ import main
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = np.array([0.5, -1.0, 2.0, 0.25])
 

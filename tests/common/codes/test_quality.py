@@ -87,7 +87,7 @@ def test_large_plans_are_measured_without_a_dense_factorisation(monkeypatch):
 
 
 def test_a_float32_wire_refuses_what_it_cannot_carry():
-    code = cyclic_repetition(200, 4)
+    code = cyclic_repetition(100, 4)
     noise = worst_noise(code)
     assert noise > 1e5
     with pytest.raises(InvalidSpec) as caught:
@@ -95,7 +95,7 @@ def test_a_float32_wire_refuses_what_it_cannot_carry():
     text = str(caught.value)
     assert f"{noise:.1e}" in text
     assert "float64" in text
-    assert "cyclic_repetition(200, 4)" in text
+    assert "cyclic_repetition(100, 4)" in text
     check_wire(code, "float64")
 
 

@@ -1,0 +1,186 @@
+"""Plays a plot through the production master, with a witness, and says what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import zip_longest
+
+import numpy as np
+
+from common.datasets import load_dataset
+from common.datasets.base import Dataset
+from common.history import RoundRecord, to_json
+from common.models import ModelShape, make_model
+from common.models.base import Model
+from gradcode.lab.faults import Faults
+from gradcode.lab.invariants import BrokenInvariant, Shadow
+from gradcode.lab.learning import LocalLearning
+from gradcode.lab.plots import Plot, known_code
+from gradcode.lab.simulator import Simulator
+from gradcode.lab.witness import Witness
+from master import events as ev
+from master.arithmetic import Arithmetic
+from master.optimizers import ConstantRate, make_optimizer
+from master.settings import RunSettings
+
+RATE = 0.1
+L2 = 0.01
+MOST_EVENTS = 30_000
+"""A short run that takes more goes round in circles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a plot.
+
+    Attributes:
+        records: its rounds. notes: what operators were told, with times.
+        finish: how it ended; None if it waits for a frame that was lost.
+        faults: how often each kind of fault took place.
+        parameters: in the end; None in timing mode.
+        events: how many things happened. seconds: simulated.
+    """
+
+    records: tuple[RoundRecord, ...]
+    notes: tuple[tuple[float, ev.Note], ...]
+    finish: ev.Finish | None
+    faults: Counter[str]
+    parameters: np.ndarray | None
+    seconds: float
+
+    def history(self) -> str:
+        """The lines of the run's history."""
+        return "\n".join(to_json(record) for record in self.records)
+
+    def timeline(self) -> list[tuple[object, ...]]:
+        """When rounds began and how they ended."""
+        return [
+            (each.round, each.outcome, each.end, each.start_seconds, each.seconds, each.contributors)
+            for each in self.records
+        ]
+
+
+@lru_cache(maxsize=1)
+def world() -> tuple[Model, Dataset]:
+    """The small regression that all plots are played with."""
+    source = "synthetic(rows=60, features=3)"
+    data = load_dataset(source, held_out=0.1, standardise=False, task="regression")
+    return make_model(ModelShape("linear", n_features=3)), data
+
+
+def play(plot: Plot) -> Played:
+    """Play ``plot`` to its end.
+
+    Raises:
+        BrokenInvariant: something that must hold in every run did not, or the master crashed.
+    """
+    model, data = world()
+    faults = Faults(plot)
+    learning = _learning(model, data) if plot.learning else None
+    sim = Simulator(
+        _settings(plot, model, data), plot.delays, plot.n_coming, plot.network, learning, faults.tamperer
+    )
+    faults.prepare(sim)
+    shadow = Shadow(model, data, RATE, L2) if plot.learning else None
+    reports_vanish = bool({"lost", "later"} & plot.frames.keys())
+    witness = Witness(sim, plot.network, shadow, reports_vanish)
+    try:
+        sim.play(most_events=MOST_EVENTS)
+    except BrokenInvariant:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise BrokenInvariant(f"the master does not crash (at {sim.now:.6f} s): {what}") from error
+    _check_end(plot, sim, witness, faults)
+    return Played(
+        records=tuple(sim.records),
+        notes=tuple(sim.notes),
+        finish=sim.finished,
+        faults=faults.happened(sim),
+        parameters=None if learning is None else learning.arithmetic.optimizer.parameters,
+        seconds=sim.now,
+    )
+
+
+def play_twice(plot: Plot) -> Played:
+    """Play ``plot`` twice; the histories must be the same, byte for byte.
+
+    Where the master's sums take no time, timing mode must also give the rounds of learning mode.
+
+    Raises:
+        BrokenInvariant: as ``play``.
+    """
+    first, second = play(plot), play(plot)
+    if first.history() != second.history():
+        lines = zip_longest(first.history().splitlines(), second.history().splitlines())
+        before, after = next(pair for pair in lines if pair[0] != pair[1])
+        raise BrokenInvariant(f"the same seed gives the same history: {before} and then {after}")
+    if (first.notes, first.finish) != (second.notes, second.finish):
+        raise BrokenInvariant("the same seed gives the same notes and the same end")
+    if plot.learning and not plot.network.arithmetic_seconds:
+        _check_timing(plot, first)
+    return first
+
+
+def _check_timing(plot: Plot, learned: Played) -> None:
+    timed = play(replace(plot, learning=False))
+    pairs = zip_longest(learned.timeline(), timed.timeline())
+    unlike = next((pair for pair in pairs if pair[0] != pair[1]), None)
+    if unlike is not None:
+        raise BrokenInvariant(f"timing mode gives the rounds of learning mode: {unlike[1]} for {unlike[0]}")
+
+
+def _settings(plot: Plot, model: Model, data: Dataset) -> RunSettings:
+    return RunSettings(
+        make_code=lambda n_workers: known_code(plot.code, n_workers),
+        n_rows=data.n_rows,
+        n_parameters=model.n_parameters,
+        item_bytes=8,
+        learning=plot.learning,
+        **plot.settings,
+    )
+
+
+def _learning(model: Model, data: Dataset) -> LocalLearning:
+    optimizer = make_optimizer("gradient_descent", model.initial(), ConstantRate(RATE))
+    arithmetic = Arithmetic(
+        optimizer, data.n_rows, L2, model.regularised(), lambda parameters: 0.5, wire_dtype="float64"
+    )
+    return LocalLearning(arithmetic, model, data, wire_dtype="float64")
+
+
+def _check_end(plot: Plot, sim: Simulator, witness: Witness, faults: Faults) -> None:
+    """What must hold when nothing more happens."""
+    if sim.violations:
+        raise BrokenInvariant(f"honest workers break no rule: {sim.violations[0]}")
+    if sim.finished is None:
+        _check_hanging(sim, faults)
+        return
+    without = witness.outcomes - {record.round for record in witness.records}
+    if without:
+        raise BrokenInvariant(f"every outcome has a record: rounds {sorted(without)} have none")
+    kept = witness.payloads - witness.forgotten
+    if kept:
+        raise BrokenInvariant(f"every message is used or discarded: payloads {sorted(kept)} are kept")
+    if sim.learning is not None and witness.shadow is not None:
+        n_kept = sim.learning.arithmetic.n_kept
+        if n_kept:
+            raise BrokenInvariant(f"the master keeps no message after the end: {n_kept} are kept")
+        found, expected = sim.learning.arithmetic.optimizer.parameters, witness.shadow.point
+        noise = max((record.noise_amplification for record in witness.records), default=0.0)
+        if not np.allclose(found, expected, rtol=1e-9, atol=1e-9 * (1.0 + noise)):
+            raise BrokenInvariant(f"steps are those of the same sums in one process: {found} for {expected}")
+
+
+def _check_hanging(sim: Simulator, faults: Faults) -> None:
+    """A run may wait for ever only for a frame that was lost on a link that is up, without a deadline."""
+    if not faults.tamperer.counts["lost"]:
+        raise BrokenInvariant(
+            f"a run ends: after {sim.now:.6f} s nothing more happens, or {MOST_EVENTS} things have happened"
+        )
+    current = sim.training.round
+    waits = sim.training.wakes_at(sim.now) is None and current is not None and not current.exhausted
+    if not waits:
+        raise BrokenInvariant(f"a run that cannot go on ends: it hangs after {sim.now:.6f} s")
