@@ -58,7 +58,7 @@ class Experience:
 
     def _schedule(self) -> Schedule:
         if self._planner is None:
-            return FixedOrder(self._code.assignment)
+            return FixedOrder(self._code.assignment, self.paces)
         return Planned(self._planner, self._code.assignment, self._code.n_parts, self.paces)
 
     def observe_late(self, number: int, place: int, after_seconds: float, seconds: float) -> None:

@@ -42,9 +42,11 @@ class Paces:
         """``place`` began with its first chunk so late, counting the way of the report."""
         _mix(self.lead_seconds, place, seconds)
 
-    def observe_round_trip(self, place: int, seconds: float) -> None:
-        """A small frame to ``place`` and back took so long."""
-        _mix(self.round_trip_seconds, place, seconds)
+    def observe_echo(self, place: int, told_at: float, held_seconds: float, now: float) -> None:
+        """A frame that was sent to ``place`` at ``told_at`` came back, which held it for so long."""
+        seconds = now - told_at - held_seconds
+        if held_seconds >= 0.0 and seconds >= 0.0:
+            _mix(self.round_trip_seconds, place, seconds)
 
     def typical(self) -> float | None:
         """Median over places of the seconds a chunk; None before the first report."""

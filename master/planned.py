@@ -153,8 +153,8 @@ class Planned:
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
         """Tells how long a small frame takes there and back."""
         told_at = self._lists.hands[place].told_at
-        if 0 <= n_queues < len(told_at) and 0.0 <= seconds <= now - told_at[n_queues]:
-            self._paces.observe_round_trip(place, now - told_at[n_queues] - seconds)
+        if 0 <= n_queues < len(told_at):
+            self._paces.observe_echo(place, told_at[n_queues], seconds, now)
 
     def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
         """``place`` goes on with the next of its list."""

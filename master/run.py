@@ -228,5 +228,6 @@ class Master:
             finish.exit_code,
             score=self.driver.training.chronicle.score,
             score_name=self._model.score_name,
+            round_trip_seconds=self.driver.training.experience.paces.typical_round_trip(),
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from common.codes.base import Assignment
+from master.paces import Paces
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Schedule(Protocol):
         """``place`` reported ``chunk``, which took ``seconds`` by its clock."""
 
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
-        """``place`` has received ``n_queues`` queues, the last ``seconds`` ago; or the start of the round."""
+        """``place`` received the newest of ``n_queues`` queues so long ago; of 0, the round."""
 
     def drop(self, place: int, now: float) -> None:
         """Nothing is expected of ``place`` any more: its link is gone, or it does not answer."""
@@ -68,12 +69,15 @@ class FixedOrder:
 
     Args:
         assignment: chunks of every place in the order in which they are computed.
+        paces: round trips are observed here.
     """
 
     wakes_at = None
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, paces: Paces) -> None:
         self._assignment = assignment
+        self._paces = paces
+        self._begun_at: dict[int, float] = {}
         self._queues: dict[int, list[int]] = {}
         self._dropped: set[int] = set()
         self._changed: dict[int, None] = {}
@@ -82,11 +86,14 @@ class FixedOrder:
         """Each place follows its order."""
         for place in places:
             self._queues[place] = list(self._assignment.orders[place])
+            self._begun_at[place] = now
             self._dropped.discard(place)
             self._changed.pop(place, None)
 
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
-        """Not minded."""
+        """Tells how long a small frame takes there and back; queues are so rare that they are not minded."""
+        if n_queues == 0:
+            self._paces.observe_echo(place, self._begun_at.get(place, now), seconds, now)
 
     def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
         """Cost O(load)."""

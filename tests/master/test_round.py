@@ -10,6 +10,7 @@ from common.codes.partial_stragglers import partial_stragglers
 from common.codes.uncoded import uncoded
 from master.collecting import Ask, CollectTimes
 from master.events import Solve
+from master.paces import Paces
 from master.round import Move, Round, RoundRules
 from master.schedule import FixedOrder, Requeue
 
@@ -18,7 +19,7 @@ class Played:
     """A round of which every place is linked and started at time 0; answers its own Solve."""
 
     def __init__(self, code: GradientCode, **rules) -> None:
-        schedule = FixedOrder(code.assignment)
+        schedule = FixedOrder(code.assignment, Paces())
         self.round = Round(0, code, RoundRules(**rules), 0.0, schedule, CollectTimes(0))
         self.payloads = 0
         self.asks: list[Ask] = []
