@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.codes.partial_stragglers import FewestWorkers
+from common.codes.requested import FewestWorkers
 from master.collecting import (
     FIRST_PATIENCE_SECONDS,
     LEAST_PATIENCE_SECONDS,
