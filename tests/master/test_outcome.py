@@ -48,6 +48,11 @@ def test_the_chunk_in_hand_counts():
     assert stragglers(works, 0.0, now=0.35) == (2,)
 
 
+def test_an_uncoded_round_does_not_wait_for_chunks_that_were_handed_to_others():
+    works = [work(0, {0: 0.1, 1: 0.2}), work(1, {0: 0.1}, idle=True)]
+    assert uncoded_seconds(works, {}, 2.0, 0.0, now=5.0) == pytest.approx(0.2)
+
+
 def test_who_has_reported_nothing_is_as_slow_as_the_time_since_its_start():
     works = [work(0, {0: 0.1, 1: 0.2}), work(1, {0: 0.1, 1: 0.2}), work(2, {}), work(3, {}, started_at=0.25)]
     assert stragglers(works, 0.0, now=0.3) == (2,)
