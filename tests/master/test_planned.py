@@ -354,8 +354,21 @@ def test_what_a_revived_place_finished_counts_again_and_it_takes_chunks_again():
     driver.planned.revive(0, [mine[0]], now=1.5)
     assert mine[0] not in driver.on_lists()
     assert driver.todo(0)
-    assert mine[0] not in driver.changes(1.5)[0]
+    assert mine[0] not in driver.changes(1.5).get(0, ())
+    assert driver.queues[0] == driver.todo(0)[:2]
     assert driver.on_lists() == sorted({0, 1, 2, 3} - {mine[0]})
+
+
+def test_a_revived_place_that_is_of_no_use_is_told_to_compute_nothing():
+    driver = Driver([(0, 1), (0, 1)], {0: 1.0, 1: 1.0})
+    driver.begin(0, 1)
+    (mine,), (other,) = driver.todo(0), driver.todo(1)
+    driver.drop(0, now=0.5)
+    driver.finish(1, other, 0.9, 0.9)
+    driver.finish(1, mine, 0.9, 1.8)
+    driver.planned.revive(0, [], now=2.0)
+    assert driver.changes(2.0) == {0: ()}
+    assert driver.changes(2.1) == {}
 
 
 def test_a_dropped_place_may_go_on_reporting():
@@ -508,7 +521,6 @@ class AnyOrder(RuleBasedStateMachine):
         self.live.add(place)
         for chunk in self.arrived[place]:
             self.finishers[chunk].add(place)
-        self.driver.queues[place] = []
         self.driver.planned.revive(place, sorted(self.arrived[place]), self.now)
         self.see(self.driver.changes(self.now))
 
