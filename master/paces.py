@@ -36,7 +36,8 @@ class Paces:
             return
         self._counts[place] += 1
         weight = max(WEIGHT, 1.0 / self._counts[place])
-        self.seconds[place] = known + weight * (min(seconds, MOST_JUMP * known) - known)
+        most = MOST_JUMP * known if known > 0.0 else seconds  # of no time at all any multiple is none
+        self.seconds[place] = known + weight * (min(seconds, most) - known)
 
     def observe_lead(self, place: int, seconds: float) -> None:
         """``place`` began with its first chunk so late, counting the way of the report."""
