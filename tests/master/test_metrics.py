@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,6 @@ from master.status import STATES, PlaceStatus, RunStatus, run_status
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RUN = RunStatus("waiting", "0 of 4 workers are ready", -1, "", 0, None, 0.0, (), ())
-NEEDS_PROMTOOL = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
-)
 
 
 def samples(metrics: MasterMetrics) -> dict[tuple[str, ...], float]:
@@ -352,16 +348,9 @@ def test_up_to_the_limit_every_place_has_series():
 # ---- Prometheus' own opinion ----------------------------------------------------------------------------
 
 
-@NEEDS_PROMTOOL
-def test_promtool_finds_nothing_to_complain_about(ended):
+def test_promtool_finds_nothing_to_complain_about(ended, needs_tool):
     played, shown = ended
     assert "gradcode_place_straggles_total" in {key[0] for key in shown}
-    run = subprocess.run(["promtool", "check", "metrics"], input=played.metrics.expose(), capture_output=True)
+    command = [needs_tool("promtool"), "check", "metrics"]
+    run = subprocess.run(command, input=played.metrics.expose(), capture_output=True)
     assert (run.returncode, run.stdout + run.stderr) == (0, b"")
-
-
-@NEEDS_PROMTOOL
-def test_promtool_accepts_the_configuration():
-    path = ROOT / "deploy" / "prometheus" / "prometheus.yml"
-    run = subprocess.run(["promtool", "check", "config", str(path)], capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
