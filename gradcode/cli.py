@@ -12,6 +12,7 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
     from common.experiment import Experiment
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(monitor, name="monitor")
 
 
 class Format(StrEnum):
@@ -329,48 +331,6 @@ def simulate(
     network = Network(latency_seconds=latency, bytes_per_second=bandwidth)
     options = SimulateOptions(codes or (), learning, network, replay, plot, str(form.value))
     show_simulations(wanted, options)
-
-
-# ---- monitoring -----------------------------------------------------------------------------------------
-
-monitor = typer.Typer(help="Watch runs with Prometheus and Grafana.", no_args_is_help=True)
-app.add_typer(monitor, name="monitor")
-
-
-@monitor.callback()
-def _monitor() -> None:
-    """Watch runs with Prometheus and Grafana."""
-
-
-@monitor.command(
-    "export",
-    epilog="\b\nExamples:\n  gradcode monitor export monitoring\n"
-    "  gradcode monitor export monitoring --master train.example.org:9100 --worker rack1:9101",
-)
-def monitor_export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; is made.")],
-    master: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the master serves metrics.")
-    ] = None,
-    worker: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HOST:PORT", help="Where a worker serves metrics; may be repeated."),
-    ] = None,
-    prometheus: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where Grafana finds Prometheus.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
-) -> None:
-    """Write the Prometheus rules and alerts and the Grafana dashboards, to use with your own.
-
-    Without options the addresses are those of docker-compose.yml. docs/monitoring.md explains.
-    """
-    from gradcode.monitoring.export import Places, export
-
-    asked = (("master", master), ("workers", worker), ("prometheus", prometheus))
-    places = Places(**{key: value for key, value in asked if value})
-    for path in export(folder, places, force):
-        print(path)
 
 
 def _print_version(wanted: bool) -> None:
