@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,7 @@ def files(places: Places = Places()) -> dict[str, str]:
     Raises:
         InvalidSpec: an address is none.
     """
-    for option, address in (("--master", places.master), *(("--worker", each) for each in places.workers)):
-        parse_address(option, address)
-    if not places.prometheus.startswith(("http://", "https://")):
-        raise InvalidSpec("--prometheus", "must be an http or https URL", places.prometheus)
+    _check(places)
     boards = {
         f"grafana/dashboards/{board.uid}.json": json.dumps(board.json(), indent=1) + "\n"
         for board in DASHBOARDS
@@ -62,6 +60,22 @@ def files(places: Places = Places()) -> dict[str, str]:
     }
 
 
+def _check(places: Places) -> None:
+    """Addresses are addresses, and nothing would break out of the files."""
+    addresses = [("--master", places.master), *(("--worker", each) for each in places.workers)]
+    for option, address in addresses:
+        parse_address(option, address)
+    if not places.prometheus.startswith(("http://", "https://")):
+        raise InvalidSpec("--prometheus", "must be an http or https URL", places.prometheus)
+    for option, text in (
+        *addresses,
+        ("--prometheus", places.prometheus),
+        ("--dashboards", places.dashboards),
+    ):
+        if not re.fullmatch(r"[\w.:/@~%+\-\[\]]+", text):
+            raise InvalidSpec(option, "must have no spaces, quotes or other signs of YAML", text)
+
+
 def export(folder: Path, places: Places = Places(), force: bool = False) -> list[Path]:
     """Write all files below ``folder``; returns their paths.
 
@@ -74,7 +88,9 @@ def export(folder: Path, places: Places = Places(), force: bool = False) -> list
     wanted = {folder / name: text for name, text in files(places).items()}
     for path, text in wanted.items():
         if not force and path.exists() and path.read_text(encoding="utf-8") != text:
-            raise InvalidSpec("DIR", "must not hold other files of that name (--force replaces)", str(path))
+            raise InvalidSpec(
+                str(path), "must not differ from what would be written (--force replaces it)", "another text"
+            )
     for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
