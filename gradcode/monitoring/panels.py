@@ -18,6 +18,8 @@ COLUMNS = 24
 TAG = "gradcode"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GREEN, YELLOW, RED = "green", "yellow", "red"
+_MOST_COLUMNS = 150
+"""Of a map; Grafana draws no status history with more columns than fit."""
 _UNCHOSEN = {"selected": False, "text": "", "value": ""}
 
 
@@ -89,6 +91,7 @@ class Panel:
                 "defaults": self._defaults(),
                 "overrides": [_dashed(name) for name in self.lines],
             },
+            "maxDataPoints": _MOST_COLUMNS if self.kind in ("heatmap", "status-history") else None,
             "options": _OPTIONS[self.kind],
             "targets": [query.target(place, self) for place, query in enumerate(self.queries)],
         }

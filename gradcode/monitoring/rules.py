@@ -26,7 +26,7 @@ class Alert:
         name: in CamelCase. expr: fires while this has a value. hold: for so long before it fires.
         severity: ``critical``: the run does not go on or its result suffers; ``warning``: it soon may.
         summary, description: with labels and ``$value`` in double braces, as Prometheus fills them in.
-        action: what to do, for the table in docs/monitoring.md.
+        when: in words when it fires, and action: what to do then; for the table in docs/monitoring.md.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Alert:
     severity: str
     summary: str
     description: str
+    when: str
     action: str
 
 
@@ -89,6 +90,7 @@ ALERTS = (
         "warning",
         "One more lost worker and rounds of {{ $labels.instance }} may not be exact",
         "The plan tolerates losses, but so many places have no worker that {{ $value }} more are tolerated.",
+        "So many places have no worker, for 30 s, that one more loss may cost exactness.",
         "Start workers; a spare worker takes a lost place at once. The panel *Workers by state* shows who is "
         "missing.",
     ),
@@ -99,6 +101,7 @@ ALERTS = (
         "warning",
         "{{ $value | humanizePercentage }} of the rounds of {{ $labels.instance }} are approximate",
         "Over the last 5 minutes more than a tenth of the rounds ended with an estimate of the gradient.",
+        "For 2 minutes, more than a tenth of the last 5 minutes' rounds.",
         "If approximation is the plan, as with `ignore_stragglers`, silence it. Otherwise raise the deadline "
         "or the replication, or replace the workers that *Who straggles* names.",
     ),
@@ -109,8 +112,9 @@ ALERTS = (
         "critical",
         "Rounds of {{ $labels.instance }} failed",
         "In the last 5 minutes about {{ $value | humanize }} rounds came to no gradient that could be used.",
+        "A round of the last 5 minutes failed; at once.",
         "*What ended rounds* tells why: at the deadline, raise it or choose another `on_shortfall`; "
-        "exhausted, start workers. The log of the master has the reason of every round.",
+        "exhausted, start workers. `history.jsonl` in the run folder has the reason of every round.",
     ),
     Alert(
         "GradcodePlaceStraggles",
@@ -120,6 +124,7 @@ ALERTS = (
         "Place {{ $labels.place }} of {{ $labels.instance }} straggles in "
         "{{ $value | humanizePercentage }} of the rounds",
         "Over the last 5 minutes it was slower than twice the median in most rounds.",
+        "For 2 minutes, one place in more than half of the last 5 minutes' rounds.",
         "`gradcode status` names the worker. Look at its machine: what else runs there, how much processor "
         "time it gets; or stop the worker, and a spare takes its place.",
     ),
@@ -130,6 +135,7 @@ ALERTS = (
         "critical",
         "The run of {{ $labels.instance }} does not go on",
         "It is running, but no round has ended for 5 minutes.",
+        "The run is on, and no round has ended for 5 minutes.",
         "Without a deadline, rounds wait for workers that never answer: `gradcode status` shows which. If "
         "rounds of this run take longer than that, silence it.",
     ),
@@ -140,6 +146,7 @@ ALERTS = (
         "warning",
         "{{ $labels.job }} {{ $labels.instance }} does not answer",
         "Prometheus knows the process but got no metrics from it for a minute.",
+        "A master or worker has not answered Prometheus for a minute.",
         "A run that is over takes its processes with it. Otherwise look at the process: killed, frozen, or "
         "`--metrics` at another address.",
     ),

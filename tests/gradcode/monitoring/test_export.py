@@ -102,4 +102,5 @@ def test_the_command_needs_no_file_beside_its_code(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "grafana" / "dashboards" / "gradcode-overview.json").is_file()
+    written = {name: (tmp_path / "out" / name).read_text(encoding="utf-8") for name in files()}
+    assert written == files()

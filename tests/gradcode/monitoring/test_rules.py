@@ -53,13 +53,22 @@ def test_names_follow_one_form_and_severities_are_two():
     for alert in ALERTS:
         assert re.fullmatch(r"Gradcode([A-Z][a-z]+)+", alert.name)
         assert alert.severity in ("critical", "warning")
-        assert all((alert.summary, alert.description.endswith("."), alert.action.endswith(".")))
+        assert all(
+            (
+                alert.summary,
+                alert.description.endswith("."),
+                alert.when.endswith("."),
+                alert.action.endswith("."),
+            )
+        )
     assert len({each.record for each in RULES}) == len(RULES)
     assert len({each.name for each in ALERTS}) == len(ALERTS)
 
 
 def test_texts_with_quotes_stay_whole(needs_tool, tmp_path):
-    alert = Alert("GradcodeQuoted", 'up{job="it\'s"} == 0', "1m", "warning", "it's: {a}", "#1: 'b'", "None.")
+    alert = Alert(
+        "GradcodeQuoted", 'up{job="it\'s"} == 0', "1m", "warning", "it's: {a}", "#1: 'b'", "Now.", "None."
+    )
     file = tmp_path / "alerts.yml"
     file.write_text(alerts_yaml([alert]))
     assert "1 rules found" in promtool(needs_tool("promtool"), "check", "rules", file)
