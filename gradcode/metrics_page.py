@@ -30,8 +30,9 @@ HEAD = """\
 The master and every worker serve `/metrics` in Prometheus' text format and `/healthz` for health checks.
 `deploy/prometheus/prometheus.yml` reads them all. What has no value yet, such as a loss before the first
 round, has no sample; a place without a worker has none at all. Above 200 places only the 200 slowest have
-series of their own; the histograms over all places count everybody. Histograms have the series `_bucket`,
-`_sum` and `_count`. What to make of these numbers is told in [monitoring.md](monitoring.md).
+series of their own (`gradcode master --metrics-places N` changes that); the histograms over all places count
+everybody. Histograms have the series `_bucket`, `_sum` and `_count`. What to make of these numbers is told
+in [monitoring.md](monitoring.md).
 """
 
 TAIL = """

@@ -46,14 +46,14 @@ def files(places: Places = Places()) -> dict[str, str]:
     """
     _check(places)
     boards = {
-        f"grafana/dashboards/{board.uid}.json": json.dumps(board.json(), indent=1) + "\n"
+        f"grafana/dashboards/{board.uid.removeprefix('gradcode-')}.json": json.dumps(board.json(), indent=1)
+        + "\n"
         for board in DASHBOARDS
     }
     return {
         "prometheus/prometheus.yml": _prometheus(places),
         "prometheus/rules.yml": rules_yaml(),
         "prometheus/alerts.yml": alerts_yaml(),
-        "grafana/grafana.ini": _GRAFANA.format(home=f"{places.dashboards}/{OVERVIEW.uid}.json"),
         "grafana/provisioning/datasources/prometheus.yml": _DATASOURCE.format(places=places),
         "grafana/provisioning/dashboards/gradcode.yml": _PROVIDER.format(places=places),
         **boards,
@@ -169,35 +169,5 @@ providers:
     disableDeletion: true
     options:
       path: {places.dashboards}
-"""
-)
-
-_GRAFANA = (
-    _HEAD
-    + """\
-# Whoever reaches this port may look, nobody may change anything: there is no user at all.
-[auth.anonymous]
-enabled = true
-org_role = Viewer
-
-[auth]
-disable_login_form = true
-
-[security]
-disable_initial_admin_creation = true
-
-[users]
-allow_sign_up = false
-
-[dashboards]
-default_home_dashboard_path = {home}
-
-[analytics]
-reporting_enabled = false
-check_for_updates = false
-check_for_plugin_updates = false
-
-[news]
-news_feed_enabled = false
 """
 )

@@ -101,7 +101,7 @@ ALERTS = (
         "warning",
         "{{ $value | humanizePercentage }} of the rounds of {{ $labels.instance }} are approximate",
         "Over the last 5 minutes more than a tenth of the rounds ended with an estimate of the gradient.",
-        "For 2 minutes, more than a tenth of the last 5 minutes' rounds.",
+        "More than a tenth of the last 5 minutes' rounds were approximate, for 2 minutes.",
         "If approximation is the plan, as with `ignore_stragglers`, silence it. Otherwise raise the deadline "
         "or the replication, or replace the workers that *Who straggles* names.",
     ),
@@ -124,7 +124,7 @@ ALERTS = (
         "Place {{ $labels.place }} of {{ $labels.instance }} straggles in "
         "{{ $value | humanizePercentage }} of the rounds",
         "Over the last 5 minutes it was slower than twice the median in most rounds.",
-        "For 2 minutes, one place in more than half of the last 5 minutes' rounds.",
+        "A place was a straggler in more than half of the last 5 minutes' rounds, for 2 minutes.",
         "`gradcode status` names the worker. Look at its machine: what else runs there, how much processor "
         "time it gets; or stop the worker, and a spare takes its place.",
     ),

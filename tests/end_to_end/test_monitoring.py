@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
+from common.errors import InvalidSpec
 from common.experiment import load_experiment, to_toml
 from gradcode.local import LocalProcesses
 from gradcode.monitoring.export import DASHBOARDS, Places, export
 from gradcode.monitoring.rules import ALERTS, RULES
+from master.run import MasterOptions
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -187,3 +189,19 @@ def test_the_slow_place_stands_out(watched):
     until(lambda: server.values(f"{slow} > 2"), lambda: str(server.values("gradcode:place_slowness:ratio")))
     until(lambda: server.values('gradcode:place_straggles:share5m{place="1"} > 0.5'), lambda: "its share")
     assert server.values("count(gradcode:place_slowness:ratio > 2)") == [1.0]
+
+
+async def test_a_master_shows_as_many_places_as_it_is_told(start, dial):
+    running = await start("workers=3", "code=uncoded(n)", metrics_places=2)
+    peers = [dial(running.master.address) for _ in range(3)]
+    for number, peer in enumerate(peers):
+        await peer.join(f"w{number}")
+    for peer in peers:
+        await peer.begin_round()
+    text = await running.metrics()
+    assert len(re.findall(r"^gradcode_place_straggles_total{", text, flags=re.MULTILINE)) == 2
+
+
+def test_fewer_than_no_places_are_refused():
+    with pytest.raises(InvalidSpec, match=r"^metrics_places: must be at least 0, got -1$"):
+        MasterOptions(metrics_places=-1).check()
