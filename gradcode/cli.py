@@ -12,6 +12,7 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
     from common.experiment import Experiment
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(monitor, name="monitor")
 
 
 class Format(StrEnum):

@@ -32,6 +32,7 @@ from master.driver import Driver
 from master.events import Finish, StopRequested
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
+from master.scrape import MAX_PLACES
 from master.service import TokenCheck, TrainingFace, is_loopback, listen
 from master.settings import RunSettings
 from master.status import RunStatus, run_status
@@ -52,6 +53,7 @@ class MasterOptions:
         runs: parent of run folders. folder: the run's own folder instead, or None.
         token: what workers and operators must send; None for no check.
         announce: file to write the real addresses to, or None.
+        metrics_places: most places with metrics of their own; above that the slowest.
     """
 
     listen: str = "127.0.0.1:7070"
@@ -60,13 +62,16 @@ class MasterOptions:
     folder: Path | None = None
     token: str | None = None
     announce: Path | None = None
+    metrics_places: int = MAX_PLACES
 
     def check(self) -> None:
-        """Refuse to listen to strangers.
+        """Refuse to listen to strangers, and what cannot be.
 
         Raises:
-            InvalidSpec: an address beyond loopback without a token.
+            InvalidSpec: an address beyond loopback without a token, or fewer than no places.
         """
+        if self.metrics_places < 0:
+            raise InvalidSpec("metrics_places", "must be at least 0", self.metrics_places)
         host, _ = rpc.parse_address("listen", self.listen)
         if self.token is None and not is_loopback(host):
             raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
@@ -130,7 +135,7 @@ class Master:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
         run_id = uuid.uuid4().hex[:12]
-        metrics = MasterMetrics(self._status)
+        metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
         interceptors = []
         if self.options.token is not None:
             interceptors.append(

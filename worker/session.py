@@ -175,7 +175,9 @@ class Session:
         try:
             while (raw := await self._next()) is not None:
                 await self._awake.wait()
+                begun = self._loop.time()
                 await self._call.write(raw)
+                self._metrics.send_seconds.observe(self._loop.time() - begun)
                 self._metrics.send_bytes.inc(len(raw))
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):

@@ -123,6 +123,12 @@ def running(short: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 # ---- help -----------------------------------------------------------------------------------------------
 
 
+def test_monitor_is_a_group_of_its_own():
+    groups = {each.name: each.typer_instance for each in cli.app.registered_groups}
+    assert set(groups) == {"monitor"}
+    assert [each.callback.__name__ for each in groups["monitor"].registered_commands] == ["export"]
+
+
 def test_help_loads_nothing_heavy(tmp_path):
     script = (
         "import sys; sys.argv = ['gradcode', '--help']\n"

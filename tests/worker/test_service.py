@@ -104,6 +104,33 @@ async def test_parts_and_float64_on_the_wire(master):
     assert np.allclose(found, [g[0] + 2 * g[2], g[1] + 2 * g[3]], rtol=1e-14)
 
 
+async def test_waiting_encoding_and_sending_are_timed(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.fixed([(1, 0, 1.0)], chunks=(0, 1), delays=Delays("constant", seconds=0.05)))
+    await link.start(0, PARAMETERS)
+    await link.hear_work(2, 1)
+    assert counted(worker, "queue_seconds_count") == 2
+    # The second chunk waits while the first is in hand, the first for nobody.
+    assert 0.05 <= counted(worker, "queue_seconds_sum") < 0.05 + counted(worker, "chunk_compute_seconds_sum")
+    assert counted(worker, "encode_seconds_count") == counted(worker, "messages_total") == 1
+    assert counted(worker, "send_seconds_count") >= 2 + 1 + 2
+    assert 0.0 < counted(worker, "encode_seconds_sum") < 1.0
+    assert 0.0 < counted(worker, "send_seconds_sum") < 1.0
+
+
+async def test_a_chunk_that_is_handed_out_later_waits_from_then_on(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1), scheduled=True))
+    stamp = await link.start(0, PARAMETERS)
+    await link.hear_nothing(0.3)
+    await link.send(wire.NextChunk(stamp, (1,)))
+    await link.hear(wire.ChunkFinished)
+    assert counted(worker, "queue_seconds_count") == 1
+    assert counted(worker, "queue_seconds_sum") < 0.2
+
+
 async def test_sparse_rows(master):
     master.sparse = True
     master.work()
