@@ -34,7 +34,7 @@ PICTURES = (
         "rounds",
         "Rounds",
         "What every round took, its deadline, and what an uncoded round would have waited for the same "
-        "chunk times; below, how it ended, and how far the gradient was from the exact sum.",
+        "chunk times (nothing where it would have waited for ever); below, how it ended, and how far the gradient was from the exact sum.",
         draw_rounds,
     ),
     Picture(
@@ -69,23 +69,28 @@ SHOWN_PLACES = 40
 """More places than this fold away behind the first ones."""
 
 CSS = """
-:root{color-scheme:light dark;--ink:#1f2328;--soft:#57606a;--back:#fff;--card:#f6f8fa;--edge:#d0d7de;--mark:#0550ae}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b3;--back:#0d1117;--card:#161b22;--edge:#30363d;
+:root{color-scheme:light dark;--ink:#1f2328;--soft:#57606a;--back:#fff;--card:#f6f8fa;--edge:#d0d7de;
+--mark:#0550ae}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b3;--back:#0d1117;--card:#161b22;
+--edge:#30363d;
 --mark:#79c0ff}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem 1rem 4rem;max-width:64rem;background:var(--back);color:var(--ink);
-font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;overflow-wrap:break-word}
+font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
+overflow-wrap:break-word}
 h1{font-size:1.7rem;margin:0}h2{font-size:1.2rem;margin:2.2rem 0 .4rem}p{margin:.4rem 0}
 .soft,figcaption{color:var(--soft)}figcaption{font-size:.92rem}
 figure{margin:.6rem 0}img{display:block;width:100%;height:auto;background:#fff;border:1px solid var(--edge);
 border-radius:6px;padding:6px}
 dl.key{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.6rem;margin:1rem 0}
 dl.key div{background:var(--card);border:1px solid var(--edge);border-radius:6px;padding:.5rem .7rem}
-dl.key dt{color:var(--soft);font-size:.85rem}dl.key dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
+dl.key dt{color:var(--soft);font-size:.85rem}dl.key dd{margin:0;font-size:1.15rem;
+font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--edge);vertical-align:top}
 td.n,th.n{text-align:right}summary{cursor:pointer;color:var(--mark);margin:.4rem 0}
-pre{background:var(--card);border:1px solid var(--edge);border-radius:6px;padding:.7rem;overflow-x:auto;font-size:.85rem}
+pre{background:var(--card);border:1px solid var(--edge);border-radius:6px;padding:.7rem;overflow-x:auto;
+font-size:.85rem}
 @media print{body{max-width:none;padding:0;font-size:11pt}figure,dl.key div,tr{break-inside:avoid}
 h2{break-after:avoid}pre{white-space:pre-wrap}}
 """
@@ -113,7 +118,7 @@ def as_png(draw: Callable[[], Figure]) -> bytes:
     """A figure, drawn in the report's style, as PNG."""
     import matplotlib
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         buffer = io.BytesIO()
         # Nothing that changes from one time to the next goes into the file.
         draw().savefig(buffer, format="png", metadata={"Software": None})
@@ -226,7 +231,17 @@ def _waits(run: RunRead) -> str:
 
 
 def _places(run: RunRead) -> str:
-    head = ("place", "worker", "straggled", "lost", "contributed", "s per chunk", "of the median", "used", "not used")
+    head = (
+        "place",
+        "worker",
+        "straggled",
+        "lost",
+        "contributed",
+        "s per chunk",
+        "of the median",
+        "used",
+        "not used",
+    )
     n = len(run.records)
 
     def of_rounds(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,10 +74,11 @@ def rounds(run: RunRead) -> Floats:
     return np.arange(len(run.records), dtype=np.float64)
 
 
-def line(axes: Axes, x: Floats, y: Floats, label: str, colour: str, **more: object) -> None:
+def line(axes: Axes, x: Floats, y: Floats, label: str, colour: str, **more: Any) -> None:
     """A line that keeps its peaks, with marks where there are few points."""
     marks = {"marker": "o", "markersize": 3.5} if len(x) <= FEW else {}
-    axes.plot(*decimated(x, y), color=colour, label=label, **{"linewidth": 1.6, **marks, **more})
+    look: dict[str, Any] = {"linewidth": 1.6, **marks, **more}
+    axes.plot(*decimated(x, y), color=colour, label=label, **look)
 
 
 # ---- loss -----------------------------------------------------------------------------------------------

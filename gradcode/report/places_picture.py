@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NONE = "#f6f8fa"
+
 
 def draw_places(run: RunRead) -> Figure:
-    """Above seconds per chunk, below straggling and lost, a row for each place and a column for each round."""
+    """Above seconds per chunk, below straggling and lost; rows are places, columns rounds."""
     height = min(5.0, max(1.7, 0.22 * run.n_places + 0.6))
     figure = new_figure(2 * height + 1.2)
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
@@ -73,13 +75,15 @@ def _draw_straggling(figure: Figure, axes: Axes, run: RunRead) -> None:
             slow[place, record.round // each] += 1
         for place in record.lost:
             lost[place, record.round // each] += 1
-    shares = np.ma.masked_where(lost >= np.maximum(slow, 1), slow / each)
-    colours = LinearSegmentedColormap.from_list("slow", ["#f6f8fa", ORANGE, "#a04000"] if each > 1 else
-                                                ["#f6f8fa", ORANGE])  # fmt: skip
+    # Who is lost counts as a straggler too; a column of several rounds is black if nothing else was in them.
+    shares = np.ma.masked_where((lost > 0) & (lost >= slow), slow / each)
+    steps = [NONE, ORANGE] if each == 1 else [NONE, ORANGE, "#a04000"]
+    colours = LinearSegmentedColormap.from_list("slow", steps, N=2 if each == 1 else 256)
     image = _show(axes, run, shares, vmin=0.0, vmax=1.0, cmap=colours.with_extremes(bad=INK))
     bar = figure.colorbar(image, ax=axes, pad=0.01)
     if each == 1:
-        bar.set_ticks([0.0, 1.0], labels=["no", "yes"])
+        bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
+        bar.ax.tick_params(length=0)
         bar.set_label("straggler")
     else:
         bar.set_label(f"share of {each} rounds")

@@ -78,7 +78,9 @@ def decimated(
     kept: list[int] = []
     for piece in np.array_split(np.arange(len(x)), most // 2):
         known = piece[np.isfinite(y[piece])]
-        ends = {int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])} if len(known) else {piece[0]}
+        ends = (
+            {int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])} if len(known) else {piece[0]}
+        )
         kept += sorted(ends if len(ends) == 2 else {*ends, int(piece[0])})
     return x[kept], y[kept]
 
