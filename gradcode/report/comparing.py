@@ -23,6 +23,7 @@ from gradcode.report.style import (
     log_x,
     log_y,
     new_figure,
+    thinned,
     whole_rounds,
 )
 
@@ -182,7 +183,11 @@ def comparison_page(found: Comparison) -> str:
 
 def _look(index: int) -> dict[str, Any]:
     """A colour and, so that colour is not all there is, a dash."""
-    return {"colour": SERIES[index % len(SERIES)], "linestyle": DASHES[index % len(DASHES)]}
+    return {
+        "colour": SERIES[index % len(SERIES)],
+        "linestyle": DASHES[index % len(DASHES)],
+        "markersize": 2.0,
+    }
 
 
 def draw_losses(found: Comparison) -> Figure:
@@ -215,8 +220,10 @@ def draw_times(found: Comparison) -> Figure:
         if not len(times):
             continue
         shares = np.arange(1, len(times) + 1) / len(times)
-        step: dict[str, Any] = {"drawstyle": "steps-post", "marker": None}
-        line(left, np.r_[times[0], times], np.r_[0.0, shares], label, **_look(index), **step)
+        step: dict[str, Any] = {"drawstyle": "steps-post", "marker": None, "linewidth": 1.8}
+        points = thinned(len(times))
+        left_look = {**_look(index), **step}
+        line(left, np.r_[times[0], times[points]], np.r_[0.0, shares[points]], label, **left_look)
         line(right, rounds(run), column(run, "seconds"), label, **_look(index), linewidth=1.2)
     left.set_ylim(0, 1.02)
     left.set_yticks((0, 0.25, 0.5, 0.75, 0.9, 1), ("0", "25 %", "50 %", "75 %", "90 %", "100 %"))

@@ -34,7 +34,9 @@ PICTURES = (
         "rounds",
         "Rounds",
         "What every round took, its deadline, and what an uncoded round would have waited for the same "
-        "chunk times (nothing where it would have waited for ever); below, how it ended, and how far the gradient was from the exact sum.",
+        "chunk times (nothing where it would have waited for ever). Below, how it ended, and how far the "
+        "gradient was from the exact sum. Of very many rounds the line is the median of neighbours, and the "
+        "band holds all of them.",
         draw_rounds,
     ),
     Picture(

@@ -22,12 +22,14 @@ from gradcode.report.style import (
     PINK,
     RED,
     SKY,
-    decimated,
     is_wide,
     legend_below,
     log_x,
     log_y,
     new_figure,
+    stretches,
+    thinned,
+    whole_numbers,
     whole_rounds,
 )
 from gradcode.report.work import STATES
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 FEW = 40
 """With fewer rounds than this every round has a mark of its own."""
+MANY = 1_200
+"""With more rounds than this a line shows medians of neighbouring rounds."""
 MOST_BARS = 150
 
 
@@ -75,10 +79,13 @@ def rounds(run: RunRead) -> Floats:
 
 
 def line(axes: Axes, x: Floats, y: Floats, label: str, colour: str, **more: Any) -> None:
-    """A line that keeps its peaks, with marks where there are few points."""
+    """A line, with marks where there are few points; of many, the median and a band around all of them."""
     marks = {"marker": "o", "markersize": 3.5} if len(x) <= FEW else {}
     look: dict[str, Any] = {"linewidth": 1.6, **marks, **more}
-    axes.plot(*decimated(x, y), color=colour, label=label, **look)
+    if len(x) > MANY:
+        x, low, y, high = stretches(x, y, MANY // 4)
+        axes.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
+    axes.plot(x, y, color=colour, label=label, **look)
 
 
 # ---- loss -----------------------------------------------------------------------------------------------
@@ -100,6 +107,7 @@ def draw_loss(run: RunRead) -> Figure:
         for axes, x in zip(grid[1], (ends(run), rounds(run)), strict=True):
             line(axes, x[scored], scores[scored], "held-out score", GREEN, marker="o", markersize=3.5)
             axes.set_ylabel(f"held-out {run.summary.score_name or 'score'}")
+    grid[-1][0].set_xlim(left=0)
     grid[-1][0].set_xlabel("seconds since the first round began")
     whole_rounds(grid[-1][1], len(run.records))
     return figure
@@ -117,7 +125,7 @@ def draw_rounds(run: RunRead) -> Figure:
     if np.isfinite(uncoded).any():
         line(upper, x, uncoded, "uncoded, same chunk times", RED, linestyle=DASHES[1], linewidth=1.1)
     if np.isfinite(deadlines).any():
-        line(upper, x, deadlines, "deadline", GREY, linestyle=DASHES[2], marker=None)
+        line(upper, x, deadlines, "deadline", GREY, linestyle=DASHES[2], markersize=2)
     line(upper, x, seconds, "round", BLUE)
     log_y(upper, np.concatenate([each[np.isfinite(each)] for each in (seconds, deadlines, uncoded)]))
     upper.set_ylabel("seconds")
@@ -127,9 +135,17 @@ def draw_rounds(run: RunRead) -> Figure:
         mine = np.array([record.outcome == kind for record in run.records])
         if mine.any():
             label = f"{kind} ({int(mine.sum())})"
-            points = decimated(x[mine], residuals[mine])
+            points = thinned(int(mine.sum()))
             size = 22 if len(x) < 400 else 9
-            lower.scatter(*points, s=size, color=colour, marker=mark, label=label, linewidths=0)
+            lower.scatter(
+                x[mine][points],
+                residuals[mine][points],
+                s=size,
+                color=colour,
+                marker=mark,
+                label=label,
+                linewidths=0,
+            )
     lower.set_ylabel("residual ‖EW − J‖")
     lower.set_title("Outcome and residual (0 is the exact sum)")
     top = float(np.nanmax(np.where(np.isfinite(residuals), residuals, 0.0), initial=0.0))
@@ -168,12 +184,14 @@ def draw_arrivals(run: RunRead) -> Figure:
         mine = values[kinds == [*STATES].index(state)]  # type: ignore[arg-type]
         if not len(mine):
             continue
-        counts = np.histogram(mine, edges)[0] * float(sample.stride)
+        counts = np.histogram(mine, edges)[0] * float(sample.weight)
         axes.bar(edges[:-1], counts, np.diff(edges), bottom, align="edge", color=colour, label=label)
         bottom += counts
     if len(deadlines):
         least, middle, most = np.quantile(deadlines, (0.1, 0.5, 0.9))
-        axes.axvspan(least, most, color=INK, alpha=0.10, linewidth=0, label="deadlines, 10 to 90 %")
+        if most > least:
+            axes.axvspan(least, most, color=INK, alpha=0.10, linewidth=0,
+                         label="deadlines, 10 to 90 %")  # fmt: skip
         axes.axvline(middle, color=INK, linestyle=DASHES[1], linewidth=1.6,
                      label=f"median deadline, {middle:.3g} s")  # fmt: skip
     end = float(np.median(column(run, "seconds")))
@@ -225,7 +243,7 @@ def draw_waiting(run: RunRead) -> Figure:
     x = rounds(run) + 1.0
     seconds, ignoring = column(run, "seconds"), run.work.ignoring
     curves = [("this run", np.cumsum(seconds), BLUE, DASHES[0])]
-    uncoded, n_compared = _uncoded_curve(run)
+    uncoded, n_compared = uncoded_curve(run)
     if n_compared:
         curves.append(("uncoded: waits for everybody", uncoded, RED, DASHES[1]))
     if np.isfinite(ignoring).any() and run.n_ignored:
@@ -245,13 +263,14 @@ def draw_waiting(run: RunRead) -> Figure:
         axes.margins(y=0.18)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("rounds done")
+    whole_numbers(axes.xaxis)
     axes.set_xlim(0, len(x) + 0.5)
     axes.set_ylabel("seconds, added up")
     legend_below(figure, [axes], columns=3)
     return figure
 
 
-def _uncoded_curve(run: RunRead) -> tuple[Floats, int]:
+def uncoded_curve(run: RunRead) -> tuple[Floats, int]:
     """What an uncoded run would have waited up to each round, as its summary adds it up; NaN when endless."""
     n = run.summary.uncoded.rounds
     total, curve = 0.0, np.full(len(run.records), np.nan)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcode.report.reading import RunRead
-from gradcode.report.style import GREY, INK, ORANGE, PALE, is_wide, new_figure, whole_rounds
+from gradcode.report.style import GREY, INK, ORANGE, PALE, is_wide, new_figure, whole_numbers, whole_rounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def draw_places(run: RunRead) -> Figure:
     for axes in (upper, lower):
         axes.grid(False)
         axes.set_ylabel("place")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes.yaxis)
         axes.set_ylim(run.n_places - 0.5, -0.5)
     whole_rounds(lower, len(run.records))
     return figure
@@ -45,6 +45,7 @@ def _show(axes: Axes, run: RunRead, values: Any, **more: Any) -> Any:
 def _draw_seconds(figure: Figure, axes: Axes, run: RunRead) -> None:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     seconds, counts = run.work.seconds, run.work.counts
     means = np.ma.masked_where(counts == 0, seconds / np.maximum(counts, 1))
@@ -56,13 +57,10 @@ def _draw_seconds(figure: Figure, axes: Axes, run: RunRead) -> None:
         norm = Normalize(0.0, float(known.max()) if len(known) and known.max() > 0 else 1.0)
     image = _show(axes, run, means, norm=norm, cmap=colours)
     bar = figure.colorbar(image, ax=axes, pad=0.01, label="seconds per chunk", format="{x:.3g}")
-    bar.ax.yaxis.set_minor_formatter("{x:.2g}" if _short(norm) else "")
+    if isinstance(norm, LogNorm):
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title("Seconds per chunk (pale: no chunk was finished)")
-
-
-def _short(norm: Any) -> bool:
-    """Whether an axis is so short that its minor ticks have room for numbers."""
-    return bool(norm.vmax / max(norm.vmin, 1e-300) < 8)
 
 
 def _draw_straggling(figure: Figure, axes: Axes, run: RunRead) -> None:

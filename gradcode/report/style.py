@@ -44,7 +44,7 @@ STYLE: dict[str, Any] = {
 
 WIDE_FROM = 20.0
 """From this ratio of the largest to the smallest value on, an axis is logarithmic."""
-MOST_POINTS = 2_000
+MOST_POINTS = 1_000
 
 
 def new_figure(height: float, width: float = 10.0) -> Figure:
@@ -61,28 +61,31 @@ def is_wide(values: NDArray[np.float64]) -> bool:
     (True, False, False)
     """
     values = values[np.isfinite(values)]
-    return bool(len(values)) and values.min() > 0 and values.max() / values.min() >= WIDE_FROM
+    return bool(len(values) and values.min() > 0 and values.max() / values.min() >= WIDE_FROM)
 
 
-def decimated(
-    x: NDArray[np.float64], y: NDArray[np.float64], most: int = MOST_POINTS
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most ``most`` points that keep the peaks: the least and the greatest of every stretch, in order.
+def thinned(n_points: int, most: int = MOST_POINTS) -> NDArray[np.intp]:
+    """At most ``most`` evenly spaced indices, the first and the last among them.
 
-    >>> x = np.arange(10.0)
-    >>> decimated(x, np.where(x == 7, 9.0, 1.0), most=4)[1].tolist()
-    [1.0, 1.0, 1.0, 9.0]
+    >>> thinned(10, most=4).tolist()
+    [0, 3, 6, 9]
     """
-    if len(x) <= most:
-        return x, y
-    kept: list[int] = []
-    for piece in np.array_split(np.arange(len(x)), most // 2):
-        known = piece[np.isfinite(y[piece])]
-        ends = (
-            {int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])} if len(known) else {piece[0]}
-        )
-        kept += sorted(ends if len(ends) == 2 else {*ends, int(piece[0])})
-    return x[kept], y[kept]
+    return np.unique(np.linspace(0, n_points - 1, min(n_points, most)).round().astype(np.intp))
+
+
+def stretches(x: NDArray[np.float64], y: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """``n`` stretches of points: mean x, and least, median and greatest y, shape (4, n); NaN without values.
+
+    >>> stretches(np.arange(4.0), np.array([1.0, 3.0, 2.0, np.nan]), 2).tolist()
+    [[0.5, 2.5], [1.0, 2.0], [2.0, 2.0], [3.0, 2.0]]
+    """
+    found = np.full((4, n), np.nan)
+    for index, piece in enumerate(np.array_split(np.arange(len(x)), n)):
+        known = y[piece][np.isfinite(y[piece])]
+        found[0, index] = x[piece].mean()
+        if len(known):
+            found[1:, index] = known.min(), np.median(known), known.max()
+    return found
 
 
 def log_y(axes: Axes, values: NDArray[np.float64]) -> None:
@@ -101,23 +104,25 @@ def log_x(axes: Axes) -> None:
 
 
 def _plain_ticks(axis: Any) -> None:
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    class Plain(LogFormatter):
-        def _num_to_string(self, x: float, *_: object) -> str:
-            return f"{x:g}"
-
-    axis.set_major_formatter(Plain())
-    axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def whole_rounds(axes: Axes, n_rounds: int) -> None:
     """The x axis counts rounds."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("round")
     axes.set_xlim(-0.5, max(0.5, n_rounds - 0.5))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    whole_numbers(axes.xaxis)
+
+
+def whole_numbers(axis: Any) -> None:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
 
 
 def legend_below(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:

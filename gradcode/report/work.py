@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -21,35 +22,40 @@ MOST_ARRIVALS = 200_000
 
 
 class Sample:
-    """An even sample of a stream: every ``stride``-th value, the stride doubling when there are too many.
+    """A fair sample of a stream: every value has the same chance, which is halved when there are too many.
 
     Args:
-        most: values to keep at most, at least 2.
+        most: values to keep at most, at least 2. seed: of the choice.
 
-    >>> sample = Sample(most=4)
-    >>> for value in range(9):
-    ...     sample.add(value, 0)
-    >>> sample.stride, sample.values
-    (4, [0.0, 4.0, 8.0])
+    Attributes:
+        weight: so many values of the stream stand behind each that is kept, on average.
+
+    >>> sample = Sample(most=100)
+    >>> for value in range(1000):
+    ...     sample.add(value, value % 2)
+    >>> sample.weight >= 10, len(sample.values) <= 100
+    (True, True)
     """
 
-    def __init__(self, most: int = MOST_ARRIVALS) -> None:
-        self.stride = 1
+    def __init__(self, most: int = MOST_ARRIVALS, seed: int = 0) -> None:
+        self.weight = 1
         self.values: list[float] = []
         self.kinds: list[int] = []
         self._most = most
-        self._seen = 0
+        # No stride: chunks come in patterns, and a stride would keep one kind of them only.
+        self._draw = random.Random(seed).random
 
     def add(self, value: float, kind: int) -> None:
         """One more value, of some kind."""
-        if self._seen % self.stride == 0:
-            if len(self.values) == self._most:
-                self.values, self.kinds = self.values[::2], self.kinds[::2]
-                self.stride *= 2
-            if self._seen % self.stride == 0:
-                self.values.append(float(value))
-                self.kinds.append(kind)
-        self._seen += 1
+        if self.weight > 1 and self._draw() * self.weight >= 1.0:
+            return
+        while len(self.values) >= self._most:
+            kept = [index for index in range(len(self.values)) if self._draw() < 0.5]
+            self.values = [self.values[index] for index in kept]
+            self.kinds = [self.kinds[index] for index in kept]
+            self.weight *= 2
+        self.values.append(float(value))
+        self.kinds.append(kind)
 
 
 class Work:
