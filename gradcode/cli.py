@@ -12,6 +12,7 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Plain, compare, report
 from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ class Format(StrEnum):
 
     auto = "auto"
     live = "live"
-    text = "text"
-    json = "json"
-
-
-class Plain(StrEnum):
-    """How an answer is printed."""
-
     text = "text"
     json = "json"
 
@@ -331,6 +325,10 @@ def simulate(
     network = Network(latency_seconds=latency, bytes_per_second=bandwidth)
     options = SimulateOptions(codes or (), learning, network, replay, plot, str(form.value))
     show_simulations(wanted, options)
+
+
+app.command(epilog=REPORT_EPILOG)(report)
+app.command(epilog=COMPARE_EPILOG)(compare)
 
 
 def _print_version(wanted: bool) -> None:

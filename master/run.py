@@ -129,7 +129,7 @@ class Master:
                 self._write_end(Finish(f"the master broke: {error!r}", 3))
                 raise
             self._write_end(finish)
-            log.info("the run is over", reason=finish.reason, exit_code=finish.exit_code)
+            log.info("the run is over", run=self.driver.run, reason=finish.reason, exit_code=finish.exit_code)
             return finish.exit_code
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
@@ -197,6 +197,7 @@ class Master:
     def _announce(self) -> None:
         log.info(
             "the master listens",
+            run=self.driver.run,
             address=self.address,
             metrics=self.metrics_address or "off",
             folder=str(self.folder.path),

@@ -6,7 +6,6 @@ The rules of the conversation are at the head of protos/gradcode/v1/training.pro
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,12 +21,11 @@ from common.wire.rpc import Metadata, session_method
 from worker import memory
 from worker.compute import needed_bytes
 from worker.injected import Fate, OwnProcess, Victim
+from worker.logs import WorkerLog
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
 from worker.rows import RowCache, fetch
 from worker.seat import Seat
-
-log = logging.getLogger("gradcode.worker")
 
 DRAIN_SECONDS = 5.0
 """How long a worker that was asked to leave goes on with its round."""
@@ -64,6 +62,7 @@ class Memory:
         name: the worker's. package_version: of this installation. metadata: of every call.
         own_process: whether injected freezes and deaths may befall the whole process.
         state: what the worker does, in a word. n_links: how many links brought a Welcome.
+        log: where this worker's lines go, bound to run and round.
     """
 
     name: str
@@ -75,6 +74,10 @@ class Memory:
     fate: Fate = field(default_factory=Fate)
     state: str = "dialing"
     n_links: int = 0
+    log: WorkerLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = WorkerLog(self.name)
 
     def forget(self) -> None:
         """Be as a worker that has just been started."""
@@ -275,6 +278,8 @@ class Session:
             self._refuse(f"the master speaks protocol {theirs}, this worker speaks {ours}")
             return
         self._leave_seat()
+        log = self._kept.log
+        log.bind(run=frame.run, place=frame.place, round=None)
         if not self.welcomed:
             self.welcomed = True
             self._metrics.linked.set(1)
@@ -299,7 +304,11 @@ class Session:
                 self._metrics.fetched_ranges.inc()
                 cache.put(order.data, each, dtype, rows)
             rows_of = cache.rows_of(order.data, dtype)
-            victim: Victim = OwnProcess(lambda: self._draining) if self._kept.own_process else _Silence(self)
+            victim: Victim = (
+                OwnProcess(self._kept.log, lambda: self._draining)
+                if self._kept.own_process
+                else _Silence(self)
+            )
             self._seat = Seat(
                 welcome, rows_of, self._outbox, self._metrics, self._kept.fate, victim, self._fail
             )
@@ -333,6 +342,7 @@ class Session:
         if self._draining:
             self._drained()
         else:
+            self._kept.log.bind(round=frame.stamp.round)
             self._for_seat(Seat.start)(frame)
 
     def _hear_stop(self, frame: wire.StopRound) -> None:
