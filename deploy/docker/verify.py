@@ -191,7 +191,7 @@ class Checks:
         """Its process dies by itself: docker starts it again."""
         victim = self.project.containers("worker")[2]
         before = self.project.look(victim)["RestartCount"]
-        docker("exec", victim, "python", "-c", KILL.format(module="worker"))
+        docker("exec", victim, "python", "-c", KILL.format(module="worker"), ok=False)
         eventually("docker starts it again", lambda: self.project.look(victim)["RestartCount"] > before, 30)
         eventually("the worker has a place again", lambda: self.project.worker_at(victim), 60)
         return self.rounds_proceed(N_WORKERS)
@@ -284,7 +284,7 @@ class Checks:
     def master_dies(self) -> str:
         """Its process is killed: workers join a new run, what was written is whole."""
         old = self.project.status()["status"]
-        docker("exec", self.project.master, "python", "-c", KILL.format(module="master"))
+        docker("exec", self.project.master, "python", "-c", KILL.format(module="master"), ok=False)
         seen = self.new_run(old["run"])
         records = docker("exec", self.project.master, "python", "-c", COUNT, old["run_folder"])
         return f"{records} whole records in the former folder; new run: {seen}"
@@ -323,7 +323,7 @@ class Checks:
         return "no container, volume or network is left"
 
 
-# The first process is docker's init; the one to kill is the role's own.
+# The first process is docker's init; the one to kill is the role's own. With it goes the one that kills.
 KILL = (
     "import os, pathlib, signal; "
     "pids = [int(path.parent.name) for path in pathlib.Path('/proc').glob('[0-9]*/cmdline') "
