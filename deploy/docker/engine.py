@@ -153,7 +153,9 @@ class Project:
     def worker_at(self, container: str) -> dict[str, Any] | None:
         """What the master says of the worker in a container; None while it has no place."""
         for worker in self.status()["workers"]:
-            if worker["worker_name"].startswith(container[:12]) and worker["place"] is not None:
+            # A place that was left keeps the name of the one who left.
+            there = worker["place"] is not None and worker["state"] != "lost"
+            if there and worker["worker_name"].startswith(container[:12]):
                 return dict(worker)
         return None
 
