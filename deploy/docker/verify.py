@@ -150,26 +150,30 @@ class Checks:
         return "user 10001, read-only, limits on CPU and memory, ports on 127.0.0.1"
 
     def rounds_proceed(self, n_linked: int | None = None) -> str:
-        """`N_ROUNDS` more are done, none of them failed, and so many workers are linked."""
+        """`N_ROUNDS` more have taken a step, most of all took one, and so many workers are linked."""
 
-        def done() -> tuple[int, dict]:
-            now = self.project.status()["status"]
-            return now["rounds_exact"] + now["rounds_approximate"] + now["rounds_failed"], now
+        def now() -> dict:
+            return self.project.status()["status"]
+
+        def steps(status: dict) -> int:
+            return status["rounds_exact"] + status["rounds_approximate"]
 
         if n_linked is not None:
-            eventually(f"{n_linked} workers linked", lambda: done()[1]["n_linked"] == n_linked, 60)
-        first, before = done()
-        last, now = eventually(
-            f"{N_ROUNDS} more rounds",
-            lambda: (found := done())[0] >= first + N_ROUNDS and found,
+            eventually(f"{n_linked} workers linked", lambda: now()["n_linked"] == n_linked, 60)
+        before = now()
+        after = eventually(
+            f"{N_ROUNDS} more rounds with a step",
+            lambda: (found := now()) and steps(found) >= steps(before) + N_ROUNDS and found,
             ROUND_SECONDS,
         )
-        failed = now["rounds_failed"] - before["rounds_failed"]
-        if failed:
-            raise Failure(f"{failed} of {last - first} rounds failed")
-        exact = now["rounds_exact"] - before["rounds_exact"]
-        linked = f"{now['n_linked']} of {now['n_places']} linked"
-        return f"{linked}; rounds {first} to {last}, {exact} of them exact"
+        exact, approximate, failed = (
+            after[f"rounds_{outcome}"] - before[f"rounds_{outcome}"]
+            for outcome in ("exact", "approximate", "failed")
+        )
+        counts = f"{exact} exact, {approximate} approximate, {failed} failed"
+        if failed > exact + approximate:
+            raise Failure(f"most rounds take no step: {counts}")
+        return f"{after['n_linked']} of {after['n_places']} linked; rounds: {counts}"
 
     def page(self) -> str:
         """The master's port answers on this machine."""
