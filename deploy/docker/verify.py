@@ -188,8 +188,10 @@ class Checks:
         """SIGKILL from outside: rounds go on; started again, it has a place again."""
         victim = self.project.containers("worker")[1]
         docker("kill", victim)
-        seen = self.rounds_proceed(N_WORKERS - 1)
-        docker("start", victim)
+        try:
+            seen = self.rounds_proceed(N_WORKERS - 1)
+        finally:
+            docker("start", victim)
         eventually("the worker has a place again", lambda: self.project.worker_at(victim), 60)
         return seen
 
@@ -208,11 +210,13 @@ class Checks:
         began = time.monotonic()
         docker("stop", leaver)
         took = time.monotonic() - began
-        code = self.project.look(leaver)["State"]["ExitCode"]
-        if code != 0:
-            raise Failure(f"it ended with {code}")
-        seen = self.rounds_proceed(N_WORKERS - 1)
-        docker("start", leaver)
+        try:
+            code = self.project.look(leaver)["State"]["ExitCode"]
+            if code != 0:
+                raise Failure(f"it ended with {code}")
+            seen = self.rounds_proceed(N_WORKERS - 1)
+        finally:
+            docker("start", leaver)
         eventually("the worker has a place again", lambda: self.project.worker_at(leaver), 60)
         return f"ended with 0 after {took:.1f} s; {seen}"
 
