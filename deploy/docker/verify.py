@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Checks:
             holds, seen = True, how()
         except Failure as failure:
             holds, seen = False, str(failure)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            holds, seen = False, f"an answer that was not expected: {error!r}"
         verdict = "left out" if seen.startswith("left out: ") else "holds" if holds else "FAILS"
         self.rows.append((verdict, what, seen.removeprefix("left out: "), time.monotonic() - began))
         print(f"   {verdict}: {self.rows[-1][2]}", flush=True)
@@ -417,6 +420,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"verify: {failure}", file=sys.stderr)
         return 2
     checks = Checks(project, given.most_megabytes)
+    # Then what was started is taken down, as it is for Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         all_checks(checks)
     finally:
