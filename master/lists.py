@@ -11,6 +11,16 @@ OVERDUE = 1.2
 """A chunk in hand is overdue after so many times the place's seconds a chunk."""
 
 
+def expected_end(since: float, seconds: float, now: float) -> float:
+    """When a chunk that was begun at ``since`` should be finished: an overdue one takes as long again.
+
+    >>> expected_end(since=0.0, seconds=1.0, now=0.5), expected_end(since=0.0, seconds=1.0, now=3.0)
+    (1.0, 6.0)
+    """
+    elapsed = now - since
+    return now + elapsed if elapsed >= OVERDUE * seconds else max(now, since + seconds)
+
+
 @dataclass(slots=True)
 class Hand:
     """One place and its list.
@@ -42,12 +52,8 @@ class Hand:
         return bool(self.todo) and now - self.since >= OVERDUE * self.seconds
 
     def free_at(self, now: float) -> float:
-        """When the chunk in hand should be finished: an overdue one is expected to take as long again."""
-        if not self.todo:
-            return max(now, self.since)
-        if self.is_overdue(now):
-            return now + (now - self.since)
-        return max(now, self.since + self.seconds)
+        """When the chunk in hand should be finished."""
+        return expected_end(self.since, self.seconds, now) if self.todo else max(now, self.since)
 
     def pace(self, now: float) -> float:
         """Seconds expected for each of the next chunks."""

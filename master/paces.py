@@ -18,14 +18,14 @@ class Paces:
         seconds: place -> seconds a chunk, by the worker's clock.
         lead_seconds: place -> from sending it a round to the report of its first chunk, without the chunk.
         round_trip_seconds: place -> from sending a small frame to hearing of it.
-        busy_until: place -> when the chunk that it had in hand at the end of a round should be finished.
+        busy_since: place -> when it began the chunk that it had in hand at the end of a round.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
         self.lead_seconds: dict[int, float] = {}
         self.round_trip_seconds: dict[int, float] = {}
-        self.busy_until: dict[int, float] = {}
+        self.busy_since: dict[int, float] = {}
         self._counts: dict[int, int] = {}
 
     def observe(self, place: int, seconds: float) -> None:
@@ -58,7 +58,7 @@ class Paces:
 
     def forget(self, place: int) -> None:
         """Another worker sits there now."""
-        for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_until):
+        for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_since):
             known.pop(place, None)
 
 

@@ -21,7 +21,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from common.codes.base import Assignment
-from master.lists import OVERDUE, Hand, Lists
+from master.lists import OVERDUE, Hand, Lists, expected_end
 from master.paces import Paces
 from master.schedule import Requeue
 from master.shares import Pace, Planner
@@ -66,6 +66,7 @@ class Planned:
         self._paces = paces
         self._typical = paces.typical()
         self._lists = Lists(assignment, n_copies)
+        self._carried: dict[int, float] = {}
         self._goal = 0.0
         self._due: list[tuple[float, int, float, int]] = []
 
@@ -82,15 +83,16 @@ class Planned:
             heapq.heappop(self._due)
         return None
 
-    def is_idle(self, place: int) -> bool:
-        """Whether ``place`` has nothing on its list."""
+    def n_left(self, place: int) -> int:
+        """The length of its list."""
         hand = self._lists.hands.get(place)
-        return hand is None or not hand.todo
+        return 0 if hand is None else len(hand.todo)
 
-    def busy_until(self, now: float) -> dict[int, float]:
-        """Place -> when the chunk in its hand should be finished."""
-        hands = self._lists.hands
-        return {place: hand.free_at(now) for place, hand in hands.items() if hand.live and hand.todo}
+    def busy_since(self, now: float) -> dict[int, float]:
+        """Place -> when the chunk in its hand was begun, if need be in an earlier round."""
+        hands = self._lists.hands.values()
+        begun = {hand.place: hand.since for hand in hands if hand.todo and hand.since <= now}
+        return {**begun, **self._carried}
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that differ from what workers have; a worker leaves out what it has in hand."""
@@ -115,13 +117,14 @@ class Planned:
         for place in new:
             if place in hands:
                 self.drop(place, now)
+                self._carried.pop(place, None)
             hands[place] = self._hand(place, now)
             self._lists.changed[place] = None
         if first:
             self._plan(now)
         for hand in [hands[place] for place in new]:
             self._pull(hand, now)
-            if first and not hand.todo and hand.place not in self._paces.busy_until:
+            if first and not hand.todo:
                 self._probe(hand, now)
 
     def drop(self, place: int, now: float) -> None:
@@ -143,6 +146,7 @@ class Planned:
 
     def free(self, place: int, now: float) -> None:
         """The first chunk of the list is begun only now."""
+        self._carried.pop(place, None)
         hand = self._lists.hands.get(place)
         if hand is not None:
             hand.since = now
@@ -160,6 +164,7 @@ class Planned:
         """``place`` goes on with the next of its list."""
         hand = self._lists.hands[place]
         self._learn(hand, seconds, now)
+        self._carried.pop(place, None)
         if chunk in hand.todo:
             self._lists.unlist(hand, chunk)
         if chunk in hand.sent:
@@ -196,13 +201,17 @@ class Planned:
         paces = self._paces
         seconds = max(paces.seconds.get(place, self._typical or UNKNOWN_SECONDS), LEAST_SECONDS)
         trip = paces.round_trip_seconds.get(place, 0.0)
+        ready = now
+        if place in paces.busy_since:
+            self._carried[place] = paces.busy_since[place]
+            ready = expected_end(self._carried[place], seconds, now)
         return Hand(
             place,
             held=self._assignment.orders[place],
             seconds=seconds,
-            since=max(now, paces.busy_until.get(place, now)) + paces.lead_seconds.get(place, 0.0),
+            since=ready + paces.lead_seconds.get(place, 0.0),
             depth=min(max(1, math.ceil(trip / seconds)), len(self._assignment.orders[place])),
-            fresh=place not in paces.busy_until,
+            fresh=place not in self._carried,
             told_at=[now],
         )
 

@@ -383,7 +383,7 @@ class Round:
         """Whether the place can still deliver something in this round."""
         work = self.works[place]
         if self.code.scheduled and work.started_at is not None:
-            work.idle = self.schedule.is_idle(place)
+            work.idle = self.schedule.n_left(place) == 0
         if self.code.on_request:
             done = work.gone or work.idle or len(work.arrived) == work.load
         else:

@@ -54,11 +54,11 @@ class Schedule(Protocol):
     def wakes_at(self) -> float | None:
         """When ``tick`` has something to do."""
 
-    def is_idle(self, place: int) -> bool:
-        """Whether ``place`` was handed nothing that it has not reported; False where workers go on alone."""
+    def n_left(self, place: int) -> int:
+        """So many chunks ``place`` is to compute yet, as things stand; the one in hand counts."""
 
-    def busy_until(self, now: float) -> dict[int, float]:
-        """Place -> when the chunk in its hand should be finished; empty where that does not matter."""
+    def busy_since(self, now: float) -> dict[int, float]:
+        """Place -> when the chunk in its hand was begun; empty where that does not matter."""
 
     def take_changes(self, now: float) -> list[Requeue]:
         """Queues that must be sent to their places now."""
@@ -127,11 +127,11 @@ class FixedOrder:
     def tick(self, now: float) -> None:
         """Changes nothing."""
 
-    def is_idle(self, place: int) -> bool:
-        """Never: only the end of its order stops a worker."""
-        return False
+    def n_left(self, place: int) -> int:
+        """The rest of its order."""
+        return len(self._queues.get(place, ()))
 
-    def busy_until(self, now: float) -> dict[int, float]:
+    def busy_since(self, now: float) -> dict[int, float]:
         """Not minded."""
         return {}
 

@@ -17,7 +17,7 @@ class PlaceStatus:
 
     Attributes:
         state: one of STATES.
-        chunks_finished: in the round in hand. load: how many chunks the place has.
+        chunks_finished: in the round in hand. load: how many it computes in it, as things stand.
         seconds_per_chunk: remembered from round to round; None before the first report.
         last_seen_seconds: since the last frame; None without a link.
         straggles: rounds in which the place was a straggler.
@@ -83,17 +83,26 @@ def _detail(training: Training) -> str:
 def _place(training: Training, place: int, typical: float | None, now: float) -> PlaceStatus:
     link = training.members.at(place)
     work = None if training.round is None else training.round.works[place]
-    load = 0 if training.code is None else len(training.code.assignment.orders[place])
     return PlaceStatus(
         place=place,
         worker=training.members.name_at(place),
         state=_state(training, place, typical, now),
         chunks_finished=0 if work is None else len(work.arrived),
-        load=load,
+        load=_load(training, place),
         seconds_per_chunk=training.experience.paces.seconds.get(place),
         last_seen_seconds=None if link is None else now - link.seen_at,
         straggles=training.chronicle.totals.straggles.get(place, 0),
     )
+
+
+def _load(training: Training, place: int) -> int:
+    """Chunks that the place holds; where the master hands them out, those of this round."""
+    current = training.round
+    if training.code is None:
+        return 0
+    if not training.code.scheduled:
+        return len(training.code.assignment.orders[place])
+    return 0 if current is None else len(current.works[place].arrived) + current.schedule.n_left(place)
 
 
 def _state(training: Training, place: int, typical: float | None, now: float) -> str:
