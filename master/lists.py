@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from common.codes.base import Assignment
@@ -55,18 +55,19 @@ class Hand:
         """When the chunk in hand should be finished."""
         return expected_end(self.since, self.seconds, now) if self.todo else max(now, self.since)
 
-    def pace(self, now: float) -> float:
-        """Seconds expected for each of the next chunks."""
-        return now - self.since if self.is_overdue(now) else self.seconds
-
     def ends_at(self, now: float, more: int = 0) -> float:
         """When the whole list should be finished, with so many chunks ``more``."""
-        waiting = max(0, len(self.todo) - 1) + more
-        return self.free_at(now) + waiting * self.pace(now)
+        if not self.todo:
+            return max(now, self.since) + more * self.seconds
+        waiting = len(self.todo) - 1 + more
+        elapsed = now - self.since
+        if elapsed >= OVERDUE * self.seconds:
+            return now + elapsed + waiting * elapsed
+        return max(now, self.since + self.seconds) + waiting * self.seconds
 
     def expects(self, chunk: int, now: float) -> float:
         """When ``chunk``, which is on the list, should be finished."""
-        return self.free_at(now) + self.todo.index(chunk) * self.pace(now)
+        return self.ends_at(now, self.todo.index(chunk) + 1 - len(self.todo))
 
 
 class Lists:
@@ -86,8 +87,9 @@ class Lists:
         self.changed: dict[int, None] = {}
         self._holders = assignment.holders
         self._n_copies = n_copies
-        self._finishers: list[set[int]] = [set() for _ in range(assignment.n_chunks)]
-        self._listed: list[list[int]] = [[] for _ in range(assignment.n_chunks)]
+        # Tuples, as most have a place or two: small, and none to make for chunks without any.
+        self._finishers: list[tuple[int, ...]] = [()] * assignment.n_chunks
+        self._listed: list[tuple[int, ...]] = [()] * assignment.n_chunks
 
     def is_done(self, chunk: int) -> bool:
         """Whether enough places have finished it."""
@@ -97,23 +99,32 @@ class Lists:
         """On so many more lists it must be; below 0 if it is on more than it needs."""
         return self._n_copies - len(self._finishers[chunk]) - len(self._listed[chunk])
 
-    def listed(self, chunk: int) -> list[int]:
+    def listed(self, chunk: int) -> tuple[int, ...]:
         """The places on whose lists it is."""
         return self._listed[chunk]
 
-    def can_take(self, hand: Hand, chunk: int) -> bool:
-        """Whether ``hand``, which holds the chunk, has neither finished it nor has it on its list."""
-        return (
-            hand.live and hand.place not in self._listed[chunk] and hand.place not in self._finishers[chunk]
-        )
+    def missing_from(self, hand: Hand) -> list[int]:
+        """Chunks that are not done, and that ``hand`` has neither finished nor on its list."""
+        listed, finishers, n_copies, place = self._listed, self._finishers, self._n_copies, hand.place
+        return [
+            chunk
+            for chunk in hand.held
+            if len(finishers[chunk]) < n_copies
+            and place not in finishers[chunk]
+            and place not in listed[chunk]
+        ]
 
-    def takers(self, chunk: int) -> list[Hand]:
-        """Live holders that can take it, by place."""
-        hands = self.hands
+    def takers(self, chunk: int, without: Container[int] = ()) -> list[Hand]:
+        """Live holders that have neither finished it nor have it on their lists, by place."""
+        hands, listed, finishers = self.hands, self._listed[chunk], self._finishers[chunk]
         return [
             hands[place]
             for place in self._holders[chunk]
-            if place in hands and self.can_take(hands[place], chunk)
+            if place not in without
+            and place not in listed
+            and place not in finishers
+            and place in hands
+            and hands[place].live
         ]
 
     def earliest_taker(self, chunk: int, now: float) -> Hand | None:
@@ -125,31 +136,36 @@ class Lists:
         if not hand.todo:
             hand.since = max(now, hand.since)
         hand.todo.append(chunk)
-        self._listed[chunk].append(hand.place)
+        self._listed[chunk] += (hand.place,)
         self.changed[hand.place] = None
 
     def unlist(self, hand: Hand, chunk: int) -> None:
         """Take the chunk off a list."""
         hand.todo.remove(chunk)
-        self._listed[chunk].remove(hand.place)
+        self._listed[chunk] = _without(hand.place, self._listed[chunk])
         self.changed[hand.place] = None
 
     def clear(self, hand: Hand) -> list[int]:
         """Take everything off a list; returns what was on it."""
         chunks, hand.todo, hand.sent = hand.todo, [], []
         for chunk in chunks:
-            self._listed[chunk].remove(hand.place)
+            self._listed[chunk] = _without(hand.place, self._listed[chunk])
         return chunks
 
     def count(self, chunk: int, place: int) -> None:
         """``place`` can send the chunk; if that is enough, nobody need begin with it any more."""
-        self._finishers[chunk].add(place)
+        if place not in self._finishers[chunk]:
+            self._finishers[chunk] += (place,)
         if self.is_done(chunk):
-            for other in self._listed[chunk][:]:
+            for other in self._listed[chunk]:
                 hand = self.hands[other]
                 if hand.todo[0] != chunk:
                     self.unlist(hand, chunk)
 
     def recount(self, chunk: int, places: Iterable[int]) -> None:
         """Only ``places`` can send the chunk."""
-        self._finishers[chunk] = set(places)
+        self._finishers[chunk] = tuple(places)
+
+
+def _without(place: int, places: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(other for other in places if other != place) if len(places) > 1 else ()

@@ -96,7 +96,9 @@ class Planned:
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that differ from what workers have; a worker leaves out what it has in hand."""
-        changed = []
+        changed: list[Requeue] = []
+        if not self._lists.changed:
+            return changed
         for place in self._lists.changed:
             hand = self._lists.hands[place]
             wanted = hand.todo[: 1 + hand.depth]
@@ -290,9 +292,7 @@ class Planned:
         """The chunk that ``hand`` helps most, and the list that it leaves; None if it helps none."""
         latest = hand.ends_at(now, 1) + MARGIN * hand.seconds
         best: tuple[int, Hand | None] | None = None
-        for chunk in hand.held:
-            if self._lists.is_done(chunk) or not self._lists.can_take(hand, chunk):
-                continue
+        for chunk in self._lists.missing_from(hand) if hand.live else ():
             if self._lists.n_missing(chunk) > 0:
                 return chunk, None
             for place in self._lists.listed(chunk):
@@ -341,9 +341,7 @@ class Planned:
             following = []
             for giver in level:
                 for chunk in reversed(giver.todo[1:]):
-                    for taker in self._lists.takers(chunk):
-                        if taker.place in came:
-                            continue
+                    for taker in self._lists.takers(chunk, without=came):
                         came[taker.place] = (chunk, giver)
                         following.append(taker)
                         end = taker.ends_at(now, 1)
