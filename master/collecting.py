@@ -112,7 +112,7 @@ class Collecting:
     @property
     def due_at(self) -> float | None:
         """When the first unanswered request is overdue."""
-        return min(self._open_by_due, default=None)
+        return min(self._open_by_due) if self._open_by_due else None
 
     @property
     def n_reached(self) -> int:

@@ -66,6 +66,11 @@ class FinishingTimes:
         return median(known) if known and 2 * len(known) >= len(places) else None
 
 
+def sooner(first: float | None, second: float | None) -> float | None:
+    """The earlier of two times; None stands for never."""
+    return second if first is None or (second is not None and second < first) else first
+
+
 class DeadlineRule(Protocol):
     """How long a round waits at most."""
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.codes.base import Assignment
 
 OVERDUE = 1.2
 """A chunk in hand is overdue after so many times the place's seconds a chunk."""
+
+MARGIN = 0.2
+"""A move must gain so many times the receiver's seconds a chunk: estimates are no better than that."""
+
+MOST_VISITED = 48
+"""So many places are looked at for one move at most, whatever the size of the cluster."""
 
 
 def expected_end(since: float, seconds: float, now: float) -> float:
@@ -60,14 +66,20 @@ class Hand:
         if not self.todo:
             return max(now, self.since) + more * self.seconds
         waiting = len(self.todo) - 1 + more
-        elapsed = now - self.since
-        if elapsed >= OVERDUE * self.seconds:
+        since, seconds = self.since, self.seconds
+        elapsed = now - since
+        if elapsed >= OVERDUE * seconds:
             return now + elapsed + waiting * elapsed
-        return max(now, self.since + self.seconds) + waiting * self.seconds
+        ready = since + seconds
+        return (ready if ready > now else now) + waiting * seconds
 
     def expects(self, chunk: int, now: float) -> float:
         """When ``chunk``, which is on the list, should be finished."""
         return self.ends_at(now, self.todo.index(chunk) + 1 - len(self.todo))
+
+
+Moves = list[tuple[int, Hand, Hand]]
+"""Each of a chunk from one list to another."""
 
 
 class Lists:
@@ -114,14 +126,13 @@ class Lists:
             and place not in listed[chunk]
         ]
 
-    def takers(self, chunk: int, without: Container[int] = ()) -> list[Hand]:
+    def takers(self, chunk: int) -> list[Hand]:
         """Live holders that have neither finished it nor have it on their lists, by place."""
         hands, listed, finishers = self.hands, self._listed[chunk], self._finishers[chunk]
         return [
             hands[place]
             for place in self._holders[chunk]
-            if place not in without
-            and place not in listed
+            if place not in listed
             and place not in finishers
             and place in hands
             and hands[place].live
@@ -130,6 +141,36 @@ class Lists:
     def earliest_taker(self, chunk: int, now: float) -> Hand | None:
         """The one that would be finished first with one chunk more; None if there is none."""
         return min(self.takers(chunk), key=lambda hand: (hand.ends_at(now, 1), hand.place), default=None)
+
+    def way_out(self, hand: Hand, now: float) -> Moves:
+        """Moves by which ``hand`` gets rid of a chunk; the last comes first. None if that would not help.
+
+        A search in breadth for the nearest place that would, with one chunk more, be finished before
+        ``hand`` is now; of those equally near, the one that would be finished first.
+        """
+        limit = hand.ends_at(now)
+        came: dict[int, tuple[int, Hand]] = {hand.place: (-1, hand)}
+        level = [hand]
+        while level and len(came) < MOST_VISITED:
+            best, earliest = None, limit
+            following = []
+            for giver, chunk in [(giver, chunk) for giver in level for chunk in giver.todo[:0:-1]]:
+                for place in self._holders[chunk]:
+                    # Asked first what most fail: a search goes through hundreds of holders.
+                    if place in came or place in self._listed[chunk] or place in self._finishers[chunk]:
+                        continue
+                    taker = self.hands.get(place)
+                    if taker is None or not taker.live:
+                        continue
+                    came[place] = (chunk, giver)
+                    following.append(taker)
+                    end = taker.ends_at(now, 1)
+                    if end < earliest and end + MARGIN * taker.seconds < limit:
+                        best, earliest = taker, end
+            if best is not None:
+                return _trace(best, hand, came)
+            level = following
+        return []
 
     def enlist(self, hand: Hand, chunk: int, now: float) -> None:
         """Put the chunk at the end of a list."""
@@ -165,6 +206,15 @@ class Lists:
     def recount(self, chunk: int, places: Iterable[int]) -> None:
         """Only ``places`` can send the chunk."""
         self._finishers[chunk] = tuple(places)
+
+
+def _trace(taker: Hand, first: Hand, came: Mapping[int, tuple[int, Hand]]) -> Moves:
+    moves = []
+    while taker is not first:
+        chunk, giver = came[taker.place]
+        moves.append((chunk, giver, taker))
+        taker = giver
+    return moves
 
 
 def _without(place: int, places: tuple[int, ...]) -> tuple[int, ...]:
