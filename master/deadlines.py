@@ -43,7 +43,7 @@ class FinishingTimes:
             last = work.last_at
             if work.present and last is not None and work.started_at is not None:
                 left = work.share - len(work.arrived)
-                self.observe(work.place, last - work.started_at + left * median(work.seconds.values()))
+                self.observe(work.place, last - work.started_at + left * median(work.seconds))
                 self._rounds[work.place] = number
 
     def observe_late(self, number: int, place: int, after_seconds: float, left_seconds: float) -> None:

@@ -180,7 +180,7 @@ class Round:
         if chunk in work.arrived:
             return None
         work.arrived[chunk] = now
-        work.seconds[chunk] = seconds
+        work.seconds.append(seconds)
         self.schedule.finished(place, chunk, seconds, now)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:

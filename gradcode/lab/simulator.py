@@ -308,7 +308,7 @@ class Simulator:
         if walk.dies:
             self.at(at, partial(self._die, worker, walk.returns_after))
         else:
-            self.at(at, partial(self._finish, worker, stamp, chunk, walk.seconds))
+            self.at(at, partial(Simulator._finish, self, worker, stamp, chunk, walk.seconds))
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
         """The process ends, also in a freeze that cost it its link; another may come in its stead."""
