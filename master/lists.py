@@ -187,8 +187,8 @@ class Lists:
         self.changed[hand.place] = None
 
     def clear(self, hand: Hand) -> list[int]:
-        """Take everything off a list; returns what was on it."""
-        chunks, hand.todo, hand.sent = hand.todo, [], []
+        """Take everything off a list; returns what was on it. The worker is not told."""
+        chunks, hand.todo = hand.todo, []
         for chunk in chunks:
             self._listed[chunk] = _without(hand.place, self._listed[chunk])
         return chunks

@@ -153,7 +153,8 @@ def uncoded_seconds(
 ) -> float | None:
     """What a round without redundancy would have waited: the slowest place's own share of the chunks.
 
-    A place that has not finished so many chunks yet would have been waited for at least until ``now``.
+    A place that has not finished so many chunks yet would have been waited for at least until ``now``, unless
+    it has nothing to do.
 
     Args:
         usual: place -> remembered seconds per chunk, for places that reported nothing in this round.
@@ -167,6 +168,7 @@ def uncoded_seconds(
             return None
         pace = median(work.seconds) if work.seconds else usual.get(work.place, 0.0)
         started = round_started if work.started_at is None else work.started_at
-        waited = 0.0 if len(work.arrived) >= min(chunks_each, work.load) else now - started
+        done = work.idle or len(work.arrived) >= min(chunks_each, work.load)
+        waited = 0.0 if done else now - started
         slowest = max(slowest, chunks_each * pace, waited)
     return slowest

@@ -40,7 +40,8 @@ class Paces:
             count = self._few.pop(place) + 1
             if 1.0 / count > WEIGHT:
                 self._few[place], weight = count, 1.0 / count
-        self.seconds[place] = known + weight * (min(seconds, MOST_JUMP * known) - known)
+        most = MOST_JUMP * known if known > 0.0 else seconds  # of no time at all any multiple is none
+        self.seconds[place] = known + weight * (min(seconds, most) - known)
 
     def observe_lead(self, place: int, seconds: float) -> None:
         """``place`` began with its first chunk so late, counting the way of the report."""

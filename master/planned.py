@@ -131,7 +131,7 @@ class Planned:
     def revive(self, place: int, chunks: Iterable[int], now: float) -> None:
         """What it finished counts again, and it takes chunks again."""
         hand = self._lists.hands[place]
-        hand.live, hand.since, hand.sent = True, now, []
+        hand.live, hand.since = True, now
         for chunk in chunks:
             self._lists.count(chunk, place)
         self._pull(hand, now)

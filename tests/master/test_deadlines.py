@@ -78,6 +78,17 @@ def test_an_unfinished_load_is_extrapolated_by_seconds_per_chunk():
     assert times.typical([0]) == pytest.approx(1.1 + 2 * 0.1)
 
 
+def test_where_chunks_are_handed_out_a_place_counts_with_an_equal_part_of_them():
+    """Whether it computed more or less of its load than that."""
+    times = FinishingTimes()
+    for place, arrived in ((0, [0.1, 0.2]), (1, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])):
+        done = work(place, arrived, load=12)
+        done.share = 4.0
+        times.observe_round(0, [done])
+    assert times.typical([0]) == pytest.approx(0.4)
+    assert times.typical([1]) == pytest.approx(0.4)
+
+
 def test_who_reported_nothing_in_a_round_is_left_out():
     times = FinishingTimes()
     gone = work(1, [1.0], load=1)
