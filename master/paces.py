@@ -26,16 +26,20 @@ class Paces:
         self.lead_seconds: dict[int, float] = {}
         self.round_trip_seconds: dict[int, float] = {}
         self.busy_since: dict[int, float] = {}
-        self._counts: dict[int, int] = {}
+        self._few: dict[int, int] = {}
+        """Place -> number of observations, while they are so few that they are averaged."""
 
     def observe(self, place: int, seconds: float) -> None:
         """A chunk took ``seconds`` at ``place``."""
         known = self.seconds.get(place)
         if known is None:
-            self.seconds[place], self._counts[place] = seconds, 1
+            self.seconds[place], self._few[place] = seconds, 1
             return
-        self._counts[place] += 1
-        weight = max(WEIGHT, 1.0 / self._counts[place])
+        weight = WEIGHT
+        if place in self._few:
+            count = self._few.pop(place) + 1
+            if 1.0 / count > WEIGHT:
+                self._few[place], weight = count, 1.0 / count
         most = MOST_JUMP * known if known > 0.0 else seconds  # of no time at all any multiple is none
         self.seconds[place] = known + weight * (min(seconds, most) - known)
 

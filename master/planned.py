@@ -21,19 +21,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from common.codes.base import Assignment
-from master.lists import OVERDUE, Hand, Lists, expected_end
+from master.lists import MARGIN, OVERDUE, Hand, Lists, expected_end
 from master.paces import Paces
 from master.schedule import Requeue
 from master.shares import Pace, Planner
 
-MARGIN = 0.2
-"""A move must gain so many times the receiver's seconds a chunk: estimates are no better than that."""
-
 BEHIND = 0.35
 """A place pushes when it is behind the plan by so many times its seconds a chunk."""
-
-MOST_VISITED = 48
-"""So many places are looked at for one move at most, whatever the size of the cluster."""
 
 MOST_LOOKS = 12
 """So often is the same chunk in hand looked at, every time when it has taken twice as long as the last."""
@@ -43,9 +37,6 @@ UNKNOWN_SECONDS = 1.0
 
 LEAST_SECONDS = 1e-9
 """A chunk that took no time at all by a worker's clock counts as so long."""
-
-Moves = list[tuple[int, Hand, Hand]]
-"""Each of a chunk from one list to another."""
 
 
 class Planned:
@@ -96,7 +87,9 @@ class Planned:
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that differ from what workers have; a worker leaves out what it has in hand."""
-        changed = []
+        changed: list[Requeue] = []
+        if not self._lists.changed:
+            return changed
         for place in self._lists.changed:
             hand = self._lists.hands[place]
             wanted = hand.todo[: 1 + hand.depth]
@@ -290,9 +283,7 @@ class Planned:
         """The chunk that ``hand`` helps most, and the list that it leaves; None if it helps none."""
         latest = hand.ends_at(now, 1) + MARGIN * hand.seconds
         best: tuple[int, Hand | None] | None = None
-        for chunk in hand.held:
-            if self._lists.is_done(chunk) or not self._lists.can_take(hand, chunk):
-                continue
+        for chunk in self._lists.missing_from(hand) if hand.live else ():
             if self._lists.n_missing(chunk) > 0:
                 return chunk, None
             for place in self._lists.listed(chunk):
@@ -313,7 +304,7 @@ class Planned:
         if hand.is_overdue(now) and self._lists.n_missing(hand.todo[0]) >= 0:
             self._copy(hand, hand.todo[0], now)
         while len(hand.todo) > 1 and hand.ends_at(now) > self._goal:
-            moves = self._moves(hand, now)
+            moves = self._lists.way_out(hand, now)
             if not moves:
                 break
             for chunk, giver, taker in moves:
@@ -326,39 +317,3 @@ class Planned:
         taker = self._lists.earliest_taker(chunk, now)
         if taker is not None and taker.ends_at(now, 1) + MARGIN * taker.seconds < hand.free_at(now):
             self._take(taker, chunk, now)
-
-    def _moves(self, hand: Hand, now: float) -> Moves:
-        """By which ``hand`` gets rid of a chunk; the last comes first. None if that would not help.
-
-        A search in breadth for the nearest place that would, with one chunk more, be finished before
-        ``hand`` is now; of those equally near, the one that would be finished first.
-        """
-        limit = hand.ends_at(now)
-        came: dict[int, tuple[int, Hand]] = {hand.place: (-1, hand)}
-        level = [hand]
-        while level and len(came) < MOST_VISITED:
-            best, earliest = None, math.inf
-            following = []
-            for giver in level:
-                for chunk in reversed(giver.todo[1:]):
-                    for taker in self._lists.takers(chunk):
-                        if taker.place in came:
-                            continue
-                        came[taker.place] = (chunk, giver)
-                        following.append(taker)
-                        end = taker.ends_at(now, 1)
-                        if end + MARGIN * taker.seconds < limit and end < earliest:
-                            best, earliest = taker, end
-            if best is not None:
-                return _trace(best, hand, came)
-            level = following
-        return []
-
-
-def _trace(taker: Hand, first: Hand, came: Mapping[int, tuple[int, Hand]]) -> Moves:
-    moves = []
-    while taker is not first:
-        chunk, giver = came[taker.place]
-        moves.append((chunk, giver, taker))
-        taker = giver
-    return moves

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
+from master.deadlines import sooner
 from master.events import Solve
 from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
@@ -111,10 +112,11 @@ class Round:
         """When ``tick`` has something to do; None if only events can change anything."""
         if self.outcome is not None:
             return None
-        times = [self.schedule.wakes_at, None if self._collecting is None else self._collecting.due_at]
-        if self.deadline_at is not None and now < self.deadline_at:
-            times.append(self.deadline_at)
-        return min((time for time in times if time is not None), default=None)
+        due = self.schedule.wakes_at
+        if self._collecting is not None:
+            due = sooner(due, self._collecting.due_at)
+        deadline = self.deadline_at
+        return due if deadline is None or now >= deadline else sooner(due, deadline)
 
     def owns(self, place: int, number: int) -> bool:
         """Whether message or request ``number`` belongs to ``place``."""
@@ -178,7 +180,7 @@ class Round:
         if chunk in work.arrived:
             return None
         work.arrived[chunk] = now
-        work.seconds[chunk] = seconds
+        work.seconds.append(seconds)
         self.schedule.finished(place, chunk, seconds, now)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
@@ -268,11 +270,12 @@ class Round:
     @property
     def _promising(self) -> bool:
         """Whether what is there may be exact or enough."""
-        if self._collecting is not None and self.n_finished == self.code.n_chunks:
-            return True
         if self._tally.may_suffice or self._first_k(len(self._received)):
             return True
-        return self._may_be_enough(self.n_finished)
+        n_finished = self.n_finished
+        if self._collecting is not None and n_finished == self.code.n_chunks:
+            return True
+        return self._may_be_enough(n_finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks

@@ -137,6 +137,8 @@ class FixedOrder:
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that ``redo`` changed."""
+        if not self._changed:
+            return []
         changed = [Requeue(place, tuple(self._queues[place])) for place in self._changed]
         self._changed = {}
         return changed

@@ -22,6 +22,11 @@ from master.settings import RunSettings
 from master.training import Training
 
 
+_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
+_SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
+"""Most commands are of these kinds."""
+
+
 class Simulator:
     """One simulated run.
 
@@ -123,7 +128,9 @@ class Simulator:
     def _carry_out(self, commands: list[ev.Command]) -> None:
         for command in commands:
             self.watch(command)
-            if isinstance(command, ev.Solve | ev.Combine | ev.Step | ev.Evaluate):
+            if isinstance(command, _SENT):
+                self._send(command)
+            elif isinstance(command, _SUMS):
                 # One sum at a time, in order, as in the master's one thread for them.
                 self._idle_at = max(self.now, self._idle_at) + self._network.arithmetic_seconds
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
@@ -291,7 +298,8 @@ class Simulator:
         seconds = self._network.compute_seconds + self._delays.chunk_seconds(place, stamp.round, chunk)
         start = self.training.run_seconds(self.now)
         walk = self._delays.walk(place, worker.up_since, start, seconds, worker.served.get(place, 0))
-        worker.served[place] = walk.served
+        if walk.served:
+            worker.served[place] = walk.served
         at = self.now
         for kind, piece in walk.pieces:
             if kind == "freeze":
@@ -300,7 +308,7 @@ class Simulator:
         if walk.dies:
             self.at(at, partial(self._die, worker, walk.returns_after))
         else:
-            self.at(at, partial(self._finish, worker, stamp, chunk, walk.seconds))
+            self.at(at, partial(Simulator._finish, self, worker, stamp, chunk, walk.seconds))
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
         """The process ends, also in a freeze that cost it its link; another may come in its stead."""

@@ -22,7 +22,7 @@ def work(place: int, arrived: list[float], load: int, seconds: float = 0.1, star
         present=True,
         started_at=started_at,
         arrived=dict(enumerate(arrived)),
-        seconds=dict.fromkeys(range(len(arrived)), seconds),
+        seconds=[seconds] * len(arrived),
     )
 
 

@@ -9,7 +9,7 @@ from master.outcome import Outcome, Work, chunk_rows, stragglers, uncoded_second
 def work(
     place: int, arrived: dict[int, float], load: int = 2, started_at: float | None = 0.0, **more
 ) -> Work:
-    seconds = dict.fromkeys(arrived, 0.1)
+    seconds = [0.1] * len(arrived)
     return Work(
         place,
         load,
@@ -109,7 +109,7 @@ def test_of_two_links_at_a_place_the_one_that_sent_is_credited():
 
 
 def test_an_uncoded_round_waits_for_the_slowest_share():
-    works = [work(0, {0: 0.1, 1: 0.2}), Work(1, 2, 2, True, "", 0.0, {0: 0.3}, {0: 0.3})]
+    works = [work(0, {0: 0.1, 1: 0.2}), Work(1, 2, 2, True, "", 0.0, {0: 0.3}, [0.3])]
     assert uncoded_seconds(works, {}, 1.0, 0.0, now=0.4) == pytest.approx(0.3)
     assert uncoded_seconds(works, {}, 2.0, 0.0, now=0.4) == pytest.approx(0.6)
 
