@@ -46,7 +46,6 @@ def test_an_overdue_chunk_is_expected_to_take_as_long_again_and_so_is_every_next
     assert late.free_at(1.1) == 1.1
     assert late.is_overdue(OVERDUE)
     assert late.free_at(3.0) == 6.0
-    assert late.pace(3.0) == 3.0
     assert late.ends_at(3.0) == 12.0
     assert late.expects(1, 3.0) == 9.0
 
