@@ -308,10 +308,9 @@ class Checks:
 
     def chaos(self) -> str:
         """The profile's two workers straggle: one all the time, one whenever it freezes."""
-        docker("stop", self.project.master)
-        scale = ["--scale", f"worker={N_DEFAULT}"]
-        services = ["master", "worker", "prometheus", "worker-slow", "worker-freezing"]
-        self.project.compose("--profile", "chaos", "up", "-d", "--no-recreate", *scale, *services)
+        self.project.down()
+        services = ["master", "worker", "worker-slow", "worker-freezing"]
+        self.project.compose("--profile", "chaos", "up", "-d", *services)
         (slow,), (freezing,) = (self.project.containers(each) for each in services[-2:])
         eventually("all ten have a place", lambda: self.project.worker_at(freezing), 120)
         n_linked = self.project.status()["status"]["n_linked"]
