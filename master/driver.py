@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -70,6 +70,7 @@ class Driver:
         run: id of the run; name: what people call it.
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
+        listeners: are told of every record, after the folder has it.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Driver:
         folder: RunFolder,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        listeners: Sequence[Callable[[RoundRecord], None]] = (),
     ) -> None:
         self.run = run
         self.name = name
@@ -93,6 +95,7 @@ class Driver:
         self._orders = orders
         self._folder = folder
         self._counters = counters
+        self._listeners = listeners
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
         self._dropped = {"stale": 0, "duplicate": 0}
@@ -348,6 +351,8 @@ class Driver:
     def _record(self, command: ev.Record) -> None:
         self._folder.add(command.record)
         self._counters.record(command.record)
+        for listener in self._listeners:
+            listener(command.record)
         record = command.record
         log.debug("round", round=record.round, outcome=record.outcome, reason=record.reason)
 
