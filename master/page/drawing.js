@@ -182,7 +182,7 @@ export class Grid {
     const wide = this.canvas.clientWidth;
     const [w, h] = n <= 16 ? [84, 54] : n <= 120 ? [46, 34] : n <= 400 ? [22, 16] : [12, 10];
     this.columns = Math.max(1, Math.min(n, Math.floor(wide / w)));
-    const stretched = n <= 16 ? Math.min(130, wide / this.columns) : wide / Math.max(this.columns, Math.floor(wide / w));
+    const stretched = n <= 16 ? Math.min(200, wide / this.columns) : wide / Math.max(this.columns, Math.floor(wide / w));
     this.tile = [stretched, h];
     const { pen } = paper(this.canvas, Math.max(h, Math.ceil(n / this.columns) * h));
     const gap = h > 12 ? 4 : 1;
@@ -211,7 +211,7 @@ export class Grid {
         pen.fill();
       }
     }
-    if (row[PLACE.late] && h > 12) {
+    if (h > 12 && run.wasLate(place)) {
       pen.fillStyle = theme.bad;
       pen.beginPath();
       pen.moveTo(x, y);
@@ -276,7 +276,8 @@ export class HeatMap {
     this.left = row >= 10 ? 26 : 0;
     this.row = row;
     const room = width - this.left;
-    this.columns = Math.min(run.keep, Math.max(20, Math.floor(room / (room < 500 ? 4 : 5))));
+    const most = Math.min(run.keep, Math.max(20, Math.floor(room / (room < 500 ? 4 : 5))));
+    this.columns = Math.min(most, Math.max(60, run.rounds.length));
     this.column = room / this.columns;
     this.shown = Math.min(this.columns, run.rounds.length);
     pen.imageSmoothingEnabled = false;

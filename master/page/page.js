@@ -66,6 +66,7 @@ function show() {
   grid.draw(run, theme, chosenPlace);
   if (chosenPlace !== null) put($("grid-said"), placeInWords(chosenPlace));
   map.draw(run, theme, chosenCell);
+  if (!chosenCell) put($("map-said"), `One row ${map.bundle > 1 ? `${map.bundle} workers, the slowest shown` : "a worker"}, one column a round, the newest on the right.`);
   showRanking();
   showPlan();
   fill($("notes"), run.notes.slice().reverse(), () => make("li"), (item, [round, text]) => put(item, `round ${round}: ${text}`));
@@ -133,7 +134,7 @@ function showRanking() {
   $("nobody").hidden = slow.length > 0;
   fill($("ranking"), slow, () => {
     const item = make("li");
-    item.append(make("span"), make("span", "muted"), make("meter"));
+    item.append(make("span"), make("span", "muted"), make("progress"));
     return item;
   }, (item, row) => {
     const [name, count, bar] = item.children;

@@ -2,6 +2,7 @@
 
 export const MOST_POINTS = 1200;
 const MOST_NOTES = 30;
+const LATELY_ROUNDS = 10;
 
 // Positions in the rows that the master sends; see master/page_feed.py.
 export const PLACE = { place: 0, state: 1, finished: 2, load: 3, inHand: 4, pace: 5, straggled: 6, late: 7 };
@@ -22,6 +23,7 @@ export class Run {
     this.totals = { exact: 0, approximate: 0, failed: 0 };
     this.places = [];
     this.names = [];
+    this.lateIn = [];
     this.rounds = [];
     this.notes = [];
   }
@@ -38,11 +40,23 @@ export class Run {
     }
     this.now = told.now;
     this.totals = told.totals;
-    for (const row of told.places) this.places[row[PLACE.place]] = row;
+    for (const row of told.places) this.hearPlace(row);
     for (const place of Object.keys(told.names)) this.names[Number(place)] = told.names[place];
     for (const row of told.rounds) this.hearRound(row, whole);
     this.notes = this.notes.concat(told.notes).slice(-MOST_NOTES);
     return before !== "" && before !== this.id;
+  }
+
+  hearPlace(row) {
+    const place = row[PLACE.place];
+    const known = this.places[place];
+    if (known && row[PLACE.late] > known[PLACE.late]) this.lateIn[place] = this.now.round;
+    this.places[place] = row;
+  }
+
+  /** Whether a chunk of a place came late in the last rounds. */
+  wasLate(place) {
+    return this.lateIn[place] !== undefined && this.now.round - this.lateIn[place] <= LATELY_ROUNDS;
   }
 
   hearRound(row, fromSnapshot) {
