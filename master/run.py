@@ -184,9 +184,7 @@ class Master:
         self.folder.write_experiment(to_toml(self.experiment))
         self.folder.write_environment()
 
-    def _add_services(
-        self, server: grpc.aio.Server, watchers: Watchers, started_unix_seconds: float
-    ) -> None:
+    def _add_services(self, server: grpc.aio.Server, watchers: Watchers, started_unix_seconds: float) -> None:
         face = TrainingFace(self.driver, self._dataset)
         facts = RunFacts(self.experiment.rounds, str(self.folder.path), started_unix_seconds, __version__)
         control = Control(self.driver, facts, time.monotonic)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from common.history import RoundRecord, to_json
@@ -50,14 +50,14 @@ class Watchers:
         self._ending = ending or Ending("the master broke", 3)
         self._stir()
 
-    def watch(self, request: RoundsRequest) -> AsyncIterator[WatchedRounds] | None:
+    def watch(self, request: RoundsRequest) -> AsyncGenerator[WatchedRounds, None] | None:
         """The rounds after those that the watcher knows, then every new one, then how the run ended.
 
         None when too many watch already.
         """
         return None if self._n_watchers >= MOST_WATCHERS else self._answers(self._begin_at(request))
 
-    async def _answers(self, position: int) -> AsyncIterator[WatchedRounds]:
+    async def _answers(self, position: int) -> AsyncGenerator[WatchedRounds, None]:
         self._n_watchers += 1
         try:
             # The first answer comes at once, whatever there is: it says which run this is.

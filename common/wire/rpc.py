@@ -7,8 +7,9 @@ gRPC's own (de)serialisers are left out: what goes in and comes out here are the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -151,7 +152,7 @@ def control_handler(
     get_status: Callable[[], RunStatus],
     list_workers: Callable[[], list[WorkerStatus]],
     stop_run: Callable[[str], Awaitable[bool]],
-    watch_rounds: Callable[[RoundsRequest], AsyncIterator[WatchedRounds] | None],
+    watch_rounds: Callable[[RoundsRequest], AsyncGenerator[WatchedRounds, None] | None],
 ) -> grpc.GenericRpcHandler:
     """ControlService for ``server.add_generic_rpc_handlers((handler,))``.
 
@@ -176,8 +177,9 @@ def control_handler(
         if answers is None:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
             return
-        async for each in answers:
-            yield control.encode_rounds(each)
+        async with contextlib.aclosing(answers):
+            async for each in answers:
+                yield control.encode_rounds(each)
 
     behaviours = {"GetStatus": answer_status, "ListWorkers": answer_workers, "StopRun": answer_stop}
     handlers: dict[str, Any] = {

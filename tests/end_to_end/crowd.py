@@ -31,7 +31,9 @@ class Crowd:
     def status(self) -> RunStatus:
         finished = self.rng.integers(0, LOAD + 1, self.n_workers)
         places = tuple(
-            PlaceStatus(place, f"worker-{place}", self.state(place, int(count)), int(count), LOAD, 0.02, 0.1, 0)
+            PlaceStatus(
+                place, f"worker-{place}", self.state(place, int(count)), int(count), LOAD, 0.02, 0.1, 0
+            )
             for place, count in enumerate(finished)
         )
         elapsed = 0.1 * self.number

@@ -147,7 +147,7 @@ async def answers(port: int) -> None:
 
 PERFORMANCE = """new Promise((done) => {
   const frames = []; const tasks = []; let changes = 0; let last = performance.now(); const began = last;
-  const tasksSeen = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)));
+  const tasksSeen = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(e => e.duration)));
   tasksSeen.observe({ entryTypes: ["longtask"] });
   const seen = new MutationObserver(() => { changes += 1; });
   seen.observe(document.getElementById("round"), { childList: true, characterData: true, subtree: true });
@@ -207,7 +207,9 @@ async def test_it_is_readable_in_both_themes_on_phones_and_screens(browser, widt
 
 def luminance(colour: str) -> float:
     red, green, blue = (int(each) / 255 for each in re.findall(r"\d+", colour)[:3])
-    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in (red, green, blue)]
+    linear = [
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in (red, green, blue)
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from dataclasses import replace
@@ -47,7 +48,13 @@ def test_a_newcomer_gets_all_and_later_only_what_is_new():
     feed.hear_record(a_record(0, a_row(0, 0.1), events=("worker a took place 0",)))
     assert feed.news(STATUS) is not None
     whole = feed.snapshot()
-    assert whole["run"] == {"id": "r1", "name": "digits", "rounds": 1000, "version": "0.1.0", "started": 1.7e9}
+    assert whole["run"] == {
+        "id": "r1",
+        "name": "digits",
+        "rounds": 1000,
+        "version": "0.1.0",
+        "started": 1.7e9,
+    }
     assert whole["states"] == STATES
     assert whole["places"][0] == [0, STATES.index("computing"), 1, 4, 1, 0.0123, 0, 0]
     assert whole["places"][2] == [2, STATES.index("lost"), 0, 4, 0, None, 7, 0]
@@ -155,7 +162,7 @@ def test_the_curve_keeps_the_course_from_first_to_last():
     assert 50 <= len(rounds) < 100
     assert rounds[0] == 0
     assert rounds[-1] > 97_000
-    assert len({b - a for a, b in zip(rounds, rounds[1:], strict=False)}) == 1
+    assert len({b - a for a, b in itertools.pairwise(rounds)}) == 1
 
 
 def test_a_round_of_64_workers_costs_well_under_a_millisecond():
