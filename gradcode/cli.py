@@ -96,7 +96,7 @@ def train(
     ] = 0,
     metrics: Annotated[
         str,
-        typer.Option(metavar="HOST:PORT|off", help="Where the master serves metrics; port 0: a free one."),
+        typer.Option(metavar="HOST:PORT|off", help="For the status page and metrics; port 0: a free one."),
     ] = "127.0.0.1:0",
     processes: Annotated[
         int | None, typer.Option(help="Worker processes to start; without it as the experiment says.", min=1)

@@ -202,7 +202,7 @@ export class Grid {
     const bar = h >= 30 ? 5 : tall;
     pen.fillStyle = theme[colour];
     if (state === "lost") {
-      pen.fillRect(x, y + tall / 2 - 1, wide, 2);
+      if (h < 50) pen.fillRect(x, y + tall / 2 - 1, wide, 2);
     } else {
       pen.fillRect(x, y + tall - bar, wide * share, bar);
       if (row[PLACE.inHand] && w > 20) {
@@ -219,7 +219,8 @@ export class Grid {
       pen.lineTo(x, y + 7);
       pen.fill();
     }
-    if (h >= 30) this.write(pen, theme, row, x, y, h);
+    const said = state === "lost" ? "lost" : `${row[PLACE.finished]} of ${row[PLACE.load]}`;
+    if (h >= 30) this.write(pen, theme, place, said, x, y, h);
     if (chosen) {
       pen.strokeStyle = theme.ink;
       pen.lineWidth = 2;
@@ -227,13 +228,13 @@ export class Grid {
     }
   }
 
-  write(pen, theme, row, x, y, h) {
+  write(pen, theme, place, said, x, y, h) {
     pen.fillStyle = theme.ink;
     pen.textAlign = "left";
     pen.font = h >= 50 ? `600 15px system-ui, sans-serif` : FONT;
-    pen.fillText(String(row[PLACE.place]), x + 8, y + (h >= 50 ? 15 : 11));
+    pen.fillText(String(place), x + 8, y + (h >= 50 ? 15 : 11));
     pen.font = FONT;
-    if (h >= 50) pen.fillText(`${row[PLACE.finished]} of ${row[PLACE.load]}`, x + 8, y + 34);
+    if (h >= 50) pen.fillText(said, x + 8, y + 34);
   }
 
   /** The place at a point of the canvas, or null. */
