@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -73,6 +73,7 @@ class Driver:
         run: id of the run; name: what people call it.
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
+        listeners: are told of every record, after the folder has it.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Driver:
         folder: RunFolder,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        listeners: Sequence[Callable[[RoundRecord], None]] = (),
     ) -> None:
         self.run = run
         self.name = name
@@ -97,6 +99,7 @@ class Driver:
         self._folder = folder
         self._counters = counters
         self._log = log.bind(run=run)
+        self._listeners = listeners
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
         self._dropped = {"stale": 0, "duplicate": 0}
@@ -354,6 +357,8 @@ class Driver:
     def _record(self, command: ev.Record) -> None:
         self._folder.add(command.record)
         self._counters.record(command.record)
+        for listener in self._listeners:
+            listener(command.record)
         record = command.record
         tell = {"exact": self._log.debug, "approximate": self._log.info, "failed": self._log.warning}
         tell[record.outcome](

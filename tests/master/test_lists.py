@@ -61,7 +61,7 @@ def test_a_chunk_on_a_list_is_missing_no_more_until_it_leaves():
     assert made.n_missing(2) == 0
     assert [each.place for each in made.takers(2)] == [1]
     made.unlist(first, 2)
-    assert (first.todo, made.listed(2), made.n_missing(2)) == ([], [2], 1)
+    assert (first.todo, list(made.listed(2)), made.n_missing(2)) == ([], [2], 1)
     second.sent = [2]
     assert made.clear(second) == [2]
     assert (second.todo, second.sent, made.n_missing(2)) == ([], [2], 2)
