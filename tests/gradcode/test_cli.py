@@ -143,7 +143,8 @@ COMMANDS = {each.name or each.callback.__name__: each for each in cli.app.regist
 
 def test_the_commands_are_all_there():
     assert set(COMMANDS) == {
-        "train", "init", "master", "worker", "status", "stop", "codes", "predict", "simulate", "version",
+        "train", "init", "master", "worker", "status", "stop", "watch", "codes", "predict", "simulate",
+        "version",
     }  # fmt: skip
 
 
