@@ -136,7 +136,7 @@ export function drawTimes(canvas, run, theme) {
   const deadlines = rounds.map((row) => row[ROUND.deadline]).filter((value) => value !== null);
   const usual = [...times].sort((a, b) => a - b)[Math.floor(times.length * 0.95)];
   // A single endless round must not flatten all others: it is cut off at the top.
-  const longest = Math.max(Math.min(Math.max(...times), 3 * usual), ...deadlines.slice(-1), 1e-6) * 1.05;
+  const longest = Math.max(Math.min(Math.max(...times, ...deadlines), 3 * usual), 1e-6) * 1.05;
   const [bottom, top] = [height - 24, 12];
   const y = (seconds) => bottom - (Math.min(seconds, longest) / longest) * (bottom - top);
   const labels = [[inSeconds(longest / 1.05), y(longest / 1.05)], ["0 s", bottom]];

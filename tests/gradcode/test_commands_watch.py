@@ -86,6 +86,10 @@ async def test_without_the_token_nothing_is_shown(tmp_path):
     async with local_sessions(an_experiment(), tmp_path / "run", 0, token="secret") as sessions:
         with pytest.raises(InvalidSpec, match="--token-file"):
             await _watch(sessions.master.address, "wrong", "json", 5.0)
+        address = sessions.master.address
+        async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
+            with pytest.raises(grpc.aio.AioRpcError, match="no token was sent"):
+                await anext(ControlClient(channel).watch_rounds(RoundsRequest()))
 
 
 async def test_where_nobody_answers_it_ends_at_once():
