@@ -35,7 +35,7 @@ BEHIND = 0.35
 MOST_VISITED = 48
 """So many places are looked at for one move at most, whatever the size of the cluster."""
 
-MOST_LOOKS = 12
+MOST_LOOKS = 64
 """So often is the same chunk in hand looked at, every time when it has taken twice as long as the last."""
 
 UNKNOWN_SECONDS = 1.0
@@ -185,10 +185,11 @@ class Planned:
         """Chunks in hand that are overdue get a copy elsewhere, and those behind them move on."""
         while (due := self.wakes_at) is not None and due <= now:
             _, place, since, looks = heapq.heappop(self._due)
+            hand = self._lists.hands[place]
+            self._push(hand, now)
             if looks < MOST_LOOKS:
-                later = now + max(now - since, LEAST_SECONDS)
+                later = now + max(min(now - since, self._until_copied(hand, now)), LEAST_SECONDS)
                 heapq.heappush(self._due, (later, place, since, looks + 1))
-            self._push(self._lists.hands[place], now)
 
     # ---- planning ---------------------------------------------------------------------------------------
 
@@ -286,11 +287,10 @@ class Planned:
                 continue
             if self._lists.n_missing(chunk) > 0:
                 return chunk, None
-            for place in self._lists.listed(chunk):
-                other = self._lists.hands[place]
-                end = other.expects(chunk, now)
-                if end > latest:
-                    latest, best = end, (chunk, None if other.todo[0] == chunk else other)
+            needed = self._lists.last_needed(chunk, now)
+            if needed is not None and needed[0] > latest:
+                latest, other = needed
+                best = chunk, None if other.todo[0] == chunk else other
         return best
 
     def _probe(self, hand: Hand, now: float) -> None:
@@ -301,8 +301,8 @@ class Planned:
 
     def _push(self, hand: Hand, now: float) -> None:
         """Move chunks off the list as long as that makes it, and no other, finished earlier."""
-        if hand.is_overdue(now) and self._lists.n_missing(hand.todo[0]) >= 0:
-            self._copy(hand, hand.todo[0], now)
+        if hand.is_overdue(now):
+            self._copy(hand.todo[0], now)
         while len(hand.todo) > 1 and hand.ends_at(now) > self._goal:
             moves = self._moves(hand, now)
             if not moves:
@@ -312,10 +312,21 @@ class Planned:
                 self._take(taker, chunk, now)
         self._goal = max(self._goal, hand.ends_at(now))
 
-    def _copy(self, hand: Hand, chunk: int, now: float) -> None:
-        """Have the chunk in hand computed a second time, if that is expected to be finished first."""
-        taker = self._lists.earliest_taker(chunk, now)
-        if taker is not None and taker.ends_at(now, 1) + MARGIN * taker.seconds < hand.free_at(now):
+    def _until_copied(self, hand: Hand, now: float) -> float:
+        """After how many seconds a copy of the chunk in hand will help, if all goes on as it does."""
+        taker = self._lists.earliest_taker(hand.todo[0], now)
+        if taker is None:
+            return math.inf
+        needs = taker.ends_at(now, 1) - now + MARGIN * taker.seconds
+        elapsed = now - hand.since
+        return needs - elapsed if needs > elapsed else math.inf
+
+    def _copy(self, chunk: int, now: float) -> None:
+        """Have a chunk in hand computed once more, if that is expected to be finished first."""
+        taker, needed = self._lists.earliest_taker(chunk, now), self._lists.last_needed(chunk, now)
+        if taker is None or needed is None:
+            return
+        if taker.ends_at(now, 1) + MARGIN * taker.seconds < needed[0]:
             self._take(taker, chunk, now)
 
     def _moves(self, hand: Hand, now: float) -> Moves:
