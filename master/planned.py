@@ -38,6 +38,9 @@ MOST_VISITED = 48
 MOST_LOOKS = 64
 """So often is the same chunk in hand looked at, every time when it has taken twice as long as the last."""
 
+LEAST_WAIT = 0.05
+"""Between two looks at a chunk in hand, in times of what it has taken so far."""
+
 UNKNOWN_SECONDS = 1.0
 """Expected of a chunk before any place has reported one; only that all are equal matters."""
 
@@ -188,7 +191,7 @@ class Planned:
             hand = self._lists.hands[place]
             self._push(hand, now)
             if looks < MOST_LOOKS:
-                later = now + max(min(now - since, self._until_copied(hand, now)), LEAST_SECONDS)
+                later = now + max(self._until_look(hand, now), LEAST_SECONDS)
                 heapq.heappush(self._due, (later, place, since, looks + 1))
 
     # ---- planning ---------------------------------------------------------------------------------------
@@ -312,14 +315,17 @@ class Planned:
                 self._take(taker, chunk, now)
         self._goal = max(self._goal, hand.ends_at(now))
 
-    def _until_copied(self, hand: Hand, now: float) -> float:
-        """After how many seconds a copy of the chunk in hand will help, if all goes on as it does."""
-        taker = self._lists.earliest_taker(hand.todo[0], now)
-        if taker is None:
-            return math.inf
-        needs = taker.ends_at(now, 1) - now + MARGIN * taker.seconds
-        elapsed = now - hand.since
-        return needs - elapsed if needs > elapsed else math.inf
+    def _until_look(self, hand: Hand, now: float) -> float:
+        """When to look at an overdue chunk in hand again: as soon as a copy helps, if all goes on as it does.
+
+        With a copy on its way, or without anybody to take one, when it has taken twice as long as now.
+        """
+        chunk, elapsed = hand.todo[0], now - hand.since
+        taker, needed = self._lists.earliest_taker(chunk, now), self._lists.last_needed(chunk, now)
+        if taker is None or needed is None or needed[1] is not hand:
+            return elapsed
+        until = taker.ends_at(now, 1) + MARGIN * taker.seconds - now - elapsed
+        return min(max(until, LEAST_WAIT * elapsed), elapsed)
 
     def _copy(self, chunk: int, now: float) -> None:
         """Have a chunk in hand computed once more, if that is expected to be finished first."""
