@@ -135,6 +135,19 @@ class Lists:
             if place not in listed and place not in finishers and place in hands and hands[place].live
         ]
 
+    def last_needed(self, chunk: int, now: float) -> tuple[float, Hand] | None:
+        """When, and on which list, the last copy that the chunk needs should be finished.
+
+        None if it is done already, or on too few lists.
+        """
+        n_needed = self._n_copies - len(self._finishers[chunk])
+        listed = self._listed[chunk]
+        if not 1 <= n_needed <= len(listed):
+            return None
+        ends = sorted((self.hands[place].expects(chunk, now), place) for place in listed)
+        end, place = ends[n_needed - 1]
+        return end, self.hands[place]
+
     def earliest_taker(self, chunk: int, now: float) -> Hand | None:
         """The one that would be finished first with one chunk more; None if there is none."""
         return min(self.takers(chunk), key=lambda hand: (hand.ends_at(now, 1), hand.place), default=None)

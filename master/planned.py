@@ -29,8 +29,11 @@ from master.shares import Pace, Planner
 BEHIND = 0.35
 """A place pushes when it is behind the plan by so many times its seconds a chunk."""
 
-MOST_LOOKS = 12
+MOST_LOOKS = 64
 """So often is the same chunk in hand looked at, every time when it has taken twice as long as the last."""
+
+LEAST_WAIT = 0.05
+"""Between two looks at a chunk in hand, in times of what it has taken so far."""
 
 UNKNOWN_SECONDS = 1.0
 """Expected of a chunk before any place has reported one; only that all are equal matters."""
@@ -183,10 +186,11 @@ class Planned:
         """Chunks in hand that are overdue get a copy elsewhere, and those behind them move on."""
         while (due := self.wakes_at) is not None and due <= now:
             _, place, since, looks = heapq.heappop(self._due)
+            hand = self._lists.hands[place]
+            self._push(hand, now)
             if looks < MOST_LOOKS:
-                later = now + max(now - since, LEAST_SECONDS)
+                later = now + max(self._until_look(hand, now), LEAST_SECONDS)
                 heapq.heappush(self._due, (later, place, since, looks + 1))
-            self._push(self._lists.hands[place], now)
 
     # ---- planning ---------------------------------------------------------------------------------------
 
@@ -286,11 +290,10 @@ class Planned:
         for chunk in self._lists.missing_from(hand) if hand.live else ():
             if self._lists.n_missing(chunk) > 0:
                 return chunk, None
-            for place in self._lists.listed(chunk):
-                other = self._lists.hands[place]
-                end = other.expects(chunk, now)
-                if end > latest:
-                    latest, best = end, (chunk, None if other.todo[0] == chunk else other)
+            needed = self._lists.last_needed(chunk, now)
+            if needed is not None and needed[0] > latest:
+                latest, other = needed
+                best = chunk, None if other.todo[0] == chunk else other
         return best
 
     def _probe(self, hand: Hand, now: float) -> None:
@@ -301,8 +304,8 @@ class Planned:
 
     def _push(self, hand: Hand, now: float) -> None:
         """Move chunks off the list as long as that makes it, and no other, finished earlier."""
-        if hand.is_overdue(now) and self._lists.n_missing(hand.todo[0]) >= 0:
-            self._copy(hand, hand.todo[0], now)
+        if hand.is_overdue(now):
+            self._copy(hand.todo[0], now)
         while len(hand.todo) > 1 and hand.ends_at(now) > self._goal:
             moves = self._lists.way_out(hand, now)
             if not moves:
@@ -312,8 +315,22 @@ class Planned:
                 self._take(taker, chunk, now)
         self._goal = max(self._goal, hand.ends_at(now))
 
-    def _copy(self, hand: Hand, chunk: int, now: float) -> None:
-        """Have the chunk in hand computed a second time, if that is expected to be finished first."""
-        taker = self._lists.earliest_taker(chunk, now)
-        if taker is not None and taker.ends_at(now, 1) + MARGIN * taker.seconds < hand.free_at(now):
+    def _until_look(self, hand: Hand, now: float) -> float:
+        """When to look at an overdue chunk in hand again: as soon as a copy helps, if all goes on as it does.
+
+        With a copy on its way, or without anybody to take one, when it has taken twice as long as now.
+        """
+        chunk, elapsed = hand.todo[0], now - hand.since
+        taker, needed = self._lists.earliest_taker(chunk, now), self._lists.last_needed(chunk, now)
+        if taker is None or needed is None or needed[1] is not hand:
+            return elapsed
+        until = taker.ends_at(now, 1) + MARGIN * taker.seconds - now - elapsed
+        return min(max(until, LEAST_WAIT * elapsed), elapsed)
+
+    def _copy(self, chunk: int, now: float) -> None:
+        """Have a chunk in hand computed once more, if that is expected to be finished first."""
+        taker, needed = self._lists.earliest_taker(chunk, now), self._lists.last_needed(chunk, now)
+        if taker is None or needed is None:
+            return
+        if taker.ends_at(now, 1) + MARGIN * taker.seconds < needed[0]:
             self._take(taker, chunk, now)

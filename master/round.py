@@ -5,10 +5,9 @@
     fixed codes        computing -> solving -> outcome, or computing again
     codes on request   computing -> collecting -> solving -> outcome, or computing again
 
-A round ends at the first of: exact; enough (the experiment's fraction, or the code's first k messages); the
-deadline; nothing more can come. A place that does not answer a request in time is gone until it does: what it
-was asked for is asked of other finishers, and a chunk that nobody else finished is computed again. After the
-deadline there is one collection and at most one repair.
+A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline; nothing
+more can come. A place that does not answer a request in time is gone until it does: its part is asked of others,
+or computed again. After the deadline there is one collection and at most one repair.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from master.schedule import Requeue, Schedule
 
 ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
-
 
 Move = Ask | Requeue | Solve
 

@@ -18,10 +18,9 @@ from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec
 from common.wire import frames as wire
 from common.wire.rpc import Metadata, session_method
-from worker import memory
-from worker.compute import needed_bytes
 from worker.injected import Fate, OwnProcess, Victim
 from worker.logs import WorkerLog
+from worker.memory import require_room
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
 from worker.rows import RowCache, fetch
@@ -298,7 +297,7 @@ class Session:
         try:
             cache, dtype = self._kept.cache, order.compute_dtype
             missing = cache.missing(order.data, dtype)
-            _require_memory(welcome, order, missing)
+            require_room(welcome, order, missing)
             for each in missing:
                 rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
                 self._metrics.fetched_ranges.inc()
@@ -381,15 +380,6 @@ class _Silence:
 
     def die(self, for_seconds: float) -> None:
         self._loop.call_soon_threadsafe(self._session.die, for_seconds)
-
-
-def _require_memory(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:
-    """Raise InvalidSpec unless rows and finished gradients of the place have room here."""
-    load = len(order.data.ranges)
-    gradients = max(order.memory_bytes, needed_bytes(load, order.n_parameters, order.compute_dtype))
-    n_rows = 0 if order.data.sparse else sum(each.end - each.begin for each in missing)
-    rows = n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
-    memory.require(gradients + rows, f"rows and {load} gradients of place {welcome.place}")
 
 
 def brief(details: str) -> str:

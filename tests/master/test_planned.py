@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from common.codes.base import Assignment
 from common.codes.scheduled import scheduled
 from master.paces import Paces
-from master.planned import Planned
+from master.planned import MOST_LOOKS, Planned
 from master.shares import Planner
 
 
@@ -311,7 +311,7 @@ def test_the_same_chunk_in_hand_is_looked_at_less_and_less_often():
         looks.append(due)
         driver.tick(due)
         assert driver.planned.wakes_at is None or driver.planned.wakes_at > due
-    assert looks == pytest.approx([1.2 * 2**k for k in range(12)])
+    assert looks == pytest.approx([1.2 * 2**k for k in range(MOST_LOOKS)])
 
 
 def test_the_first_report_of_a_run_tells_how_fast_places_are():
