@@ -5,9 +5,9 @@
     fixed codes        computing -> solving -> outcome, or computing again
     codes on request   computing -> collecting -> solving -> outcome, or computing again
 
-A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline; nothing
-more can come. A place that does not answer a request in time is gone until it does: its part is asked of others,
-or computed again. After the deadline there is one collection and at most one repair.
+A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline;
+nothing more can come. A place that does not answer a request in time is gone until it does: its part is
+asked of others, or computed again. After the deadline there is one collection and at most one repair.
 """
 
 from __future__ import annotations
