@@ -110,11 +110,10 @@ class Round:
         """When ``tick`` has something to do; None if only events can change anything."""
         if self.outcome is not None:
             return None
-        due = self.schedule.wakes_at
-        if self._collecting is not None:
-            due = sooner(due, self._collecting.due_at)
-        deadline = self.deadline_at
-        return due if deadline is None or now >= deadline else sooner(due, deadline)
+        due = None if self._collecting is None else self._collecting.due_at
+        if self.deadline_at is not None and now < self.deadline_at:
+            due = sooner(due, self.deadline_at)
+        return sooner(due, self.schedule.wakes_at)
 
     def owns(self, place: int, number: int) -> bool:
         """Whether message or request ``number`` belongs to ``place``."""
@@ -270,10 +269,9 @@ class Round:
         """Whether what is there may be exact or enough."""
         if self._tally.may_suffice or self._first_k(len(self._received)):
             return True
-        n_finished = self.n_finished
-        if self._collecting is not None and n_finished == self.code.n_chunks:
-            return True
-        return self._may_be_enough(n_finished)
+        finished = self.n_finished
+        everything = self._collecting is not None and finished == self.code.n_chunks
+        return everything or self._may_be_enough(finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks

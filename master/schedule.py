@@ -77,23 +77,28 @@ class FixedOrder:
     def __init__(self, assignment: Assignment, paces: Paces) -> None:
         self._assignment = assignment
         self._paces = paces
-        self._begun_at: dict[int, float] = {}
+        self._begun_at = 0.0
+        self._joined_at: dict[int, float] = {}
         self._queues: dict[int, list[int]] = {}
         self._dropped: set[int] = set()
         self._changed: dict[int, None] = {}
 
     def begin(self, places: Iterable[int], now: float) -> None:
         """Each place follows its order."""
+        first = not self._queues
+        if first:
+            self._begun_at = now
         for place in places:
             self._queues[place] = list(self._assignment.orders[place])
-            self._begun_at[place] = now
+            if not first:
+                self._joined_at[place] = now
             self._dropped.discard(place)
             self._changed.pop(place, None)
 
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
         """Tells how long a small frame takes there and back; queues are so rare that they are not minded."""
         if n_queues == 0:
-            self._paces.observe_echo(place, self._begun_at.get(place, now), seconds, now)
+            self._paces.observe_echo(place, self._joined_at.get(place, self._begun_at), seconds, now)
 
     def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
         """Cost O(load)."""

@@ -56,6 +56,8 @@ class Simulator:
         self.violations: list[ev.CloseLink] = []
         self.finished: ev.Finish | None = None
         self.workers: dict[int, SimulatedWorker] = {}
+        # Made once for each worker: what waits for every chunk in hand should be small and not be scattered.
+        self._finishes: list[Callable[[], None]] = []
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
         self._parameter_seconds = (
@@ -176,6 +178,7 @@ class Simulator:
         number = len(self.workers)
         worker = SimulatedWorker(number, name)
         self.workers[number] = worker
+        self._finishes.append(partial(self._finish, worker))
         self._deliver(worker, ev.LinkUp(number, name), tampered=False)
         return worker
 
@@ -307,7 +310,8 @@ class Simulator:
         if walk.dies:
             self.at(at, partial(self._die, worker, walk.returns_after))
         else:
-            self.at(at, partial(Simulator._finish, self, worker, stamp, chunk, walk.seconds))
+            worker.hand_seconds = walk.seconds
+            self.at(at, self._finishes[worker.link])
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
         """The process ends, also in a freeze that cost it its link; another may come in its stead."""
@@ -336,16 +340,18 @@ class Simulator:
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 
-    def _finish(self, worker: SimulatedWorker, stamp: ev.Stamp, chunk: int, seconds: float) -> None:
-        worker.hand = None
+    def _finish(self, worker: SimulatedWorker) -> None:
+        stamp, chunk, worker.hand = worker.stamp, worker.hand, None
         if not worker.alive:
             return
+        assert stamp is not None
+        assert chunk is not None
         loss, rows, finite = 0.0, 1, True
         if self.learning is not None:
             loss, rows, finite = self.learning.gradient(worker.link, chunk)
         worker.done.append(chunk)
         heard = (worker.heard, self.now - worker.heard_at)
-        report = ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite, *heard)
+        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, loss, rows, finite, *heard)
         self._deliver(worker, report)
         assert self._code is not None
         if stamp.round > worker.stopped and worker.waiting is None and not self._code.on_request:
