@@ -13,11 +13,8 @@ from gradcode.lab.trials import Silent, drawn_places, exponential, play
 from master.shares import Pace, Planner
 
 KNOWLEDGE = ("nothing", "speeds and deaths", "speeds")
-"""What the master knows when the round begins: of nobody how fast it is; or of all, from earlier rounds, and
-who is dead; or of all, but not who will be silent."""
-
-WARM_UP = 4
-"""Rounds in which speeds are learnt."""
+"""What the master knows when the round begins: of nobody how fast it is; or that of all, and who is dead; or
+that of all, but not who will be silent."""
 
 TOLERANCE = 1e-4
 """Relative error of the oracle's time."""
@@ -31,7 +28,8 @@ class ScheduleTrial:
     """One placement under workers of very different speeds, of which delta - 1 never answer.
 
     A worker's time for a chunk is exponential of mean 1 / c and the same for all its chunks. Each measured
-    round is the last of a run of its own, with speeds, silent workers and placement of its own.
+    round belongs to a run of its own, with speeds, silent workers and placement of its own; it is the first
+    one, but for known deaths, which happen in the first and are known in the second.
 
     Args:
         placement: ``cyclic`` or ``random``. replication: delta. chunks_per_worker: c.
@@ -50,37 +48,23 @@ class ScheduleTrial:
             self.n_workers, self.replication, self.chunks_per_worker, placement=self.placement, seed=seed
         )
 
-    def source(self, seed: int) -> tuple[DelaySource, frozenset[int]]:
-        """Who takes how long, and who never answers."""
-        lost = drawn_places(self.n_workers, self.replication - 1, seed)
-        deaths: tuple[Interruption, ...] = ()
-        if self.knowledge == "speeds and deaths":
-            deaths = tuple(Interruption(place, "death", AT_ONCE) for place in sorted(lost))
-        delays = exponential(seed, "run", 1.0 / self.chunks_per_worker, deaths)
-        if deaths:
-            return delays, lost
-        return Silent(delays, lost, from_round=self.warm_up), lost
-
-    @property
-    def warm_up(self) -> int:
-        """How many rounds are not measured."""
-        return 0 if self.knowledge == "nothing" else WARM_UP
-
     def seconds(self, seeds: Sequence[int]) -> list[tuple[float, float]]:
         """For each seed the time of the measured round, and the oracle's."""
         found = []
         for seed in seeds:
             code = self.code(seed)
-            source, lost = self.source(seed)
-            records = play(code, source, self.warm_up + 1)
-            assert records[-1].outcome == "exact", records[-1].reason
-            paces = {
-                place: Pace(source.chunk_seconds(place, 0, code.assignment.orders[place][0]))
-                for place in range(self.n_workers)
-                if place not in lost
-            }
+            lost = drawn_places(self.n_workers, self.replication - 1, seed)
+            dead = sorted(lost) if self.knowledge == "speeds and deaths" else []
+            deaths = tuple(Interruption(place, "death", AT_ONCE) for place in dead)
+            delays = exponential(seed, "run", 1.0 / self.chunks_per_worker, deaths)
+            speeds = {place: delays.chunk_seconds(place, 0, 0) for place in range(self.n_workers)}
+            source: DelaySource = delays if dead else Silent(delays, lost)
+            known = None if self.knowledge == "nothing" else speeds
+            record = play(code, source, 2 if dead else 1, known_seconds=known)[-1]
+            assert record.outcome == "exact", record.reason
+            paces = {place: Pace(speeds[place]) for place in speeds if place not in lost}
             oracle = Planner(code.assignment).shares(paces, TOLERANCE).seconds
-            found.append((records[-1].seconds, oracle))
+            found.append((record.seconds, oracle))
         return found
 
 

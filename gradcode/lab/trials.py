@@ -7,7 +7,7 @@ the next, and who is silent in a round is as good as all others in the next one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from common.history import RoundRecord
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from master import events as ev
 from master.settings import RunSettings
 
 NO_COST = Network(latency_seconds=0.0, bytes_per_second=math.inf, ready_seconds=0.0)
@@ -86,9 +87,15 @@ class WholeLoads:
 
 
 def play(
-    code: GradientCode, source: DelaySource, rounds: int = 1, network: Network = NO_COST
+    code: GradientCode,
+    source: DelaySource,
+    rounds: int = 1,
+    network: Network = NO_COST,
+    known_seconds: Mapping[int, float] | None = None,
 ) -> list[RoundRecord]:
     """The records of a run of ``code`` without a deadline, in which only time is simulated.
+
+    ``known_seconds`` are remembered from an earlier run: place -> seconds a chunk.
 
     >>> from common.codes.uncoded import uncoded
     >>> [record.seconds for record in play(uncoded(3, 2), Delays("constant", seconds=1.5), rounds=2)]
@@ -97,7 +104,18 @@ def play(
     settings = RunSettings(
         make_code=lambda n_places: code, n_workers=code.n_workers, rounds=rounds, n_rows=1, learning=False
     )
-    return Simulator(settings, source, code.n_workers, network).play()
+    simulator = Simulator(settings, source, code.n_workers, network)
+
+
+    def remember(item: ev.Event | ev.Command) -> None:
+        # What is known of a place is forgotten when a worker takes it, so it is remembered just after that.
+        if isinstance(item, ev.LinkReady) and known_seconds is not None:
+            place = simulator.workers[item.link].place
+            assert place is not None
+            simulator.training.experience.paces.observe(place, known_seconds[place])
+
+    simulator.watch = remember
+    return simulator.play()
 
 
 def exponential(
