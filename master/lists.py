@@ -132,10 +132,7 @@ class Lists:
         return [
             hands[place]
             for place in self._holders[chunk]
-            if place not in listed
-            and place not in finishers
-            and place in hands
-            and hands[place].live
+            if place not in listed and place not in finishers and place in hands and hands[place].live
         ]
 
     def earliest_taker(self, chunk: int, now: float) -> Hand | None:
@@ -154,7 +151,7 @@ class Lists:
         while level and len(came) < MOST_VISITED:
             best, earliest = None, limit
             following = []
-            for giver, chunk in [(giver, chunk) for giver in level for chunk in giver.todo[:0:-1]]:
+            for giver, chunk in [(each, chunk) for each in level for chunk in each.todo[:0:-1]]:
                 for place in self._holders[chunk]:
                     # Asked first what most fail: a search goes through hundreds of holders.
                     if place in came or place in self._listed[chunk] or place in self._finishers[chunk]:

@@ -21,7 +21,6 @@ from master import events as ev
 from master.settings import RunSettings
 from master.training import Training
 
-
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
 _SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
 """Most commands are of these kinds."""
