@@ -220,7 +220,7 @@ def test_the_demo_absorbs_a_slow_a_frozen_and_a_dead_worker(tmp_path):
     assert "All 42 rounds are done" in lines
     text = " ".join(out[out.index("All 42 rounds") :].split())
     assert float(re.search(r"held-out accuracy ([\d.]+)", text)[1]) >= 0.95
-    assert re.search(r"stragglers' work \d+ chunks of the 2688 used", text)
+    assert re.search(r"stragglers' work \d+ chunks of the 2\d{3} used", text)
     assert re.search(r"at least [\d.]+ s for rounds 0 to \d+, which took [\d.]+ s here", text)
     assert "it would have waited for ever: place 6 was lost and did not come back" in text
     assert re.search(r"gradcode predict runs/demo-[\d-]+ DATA.csv", text)

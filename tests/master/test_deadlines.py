@@ -10,6 +10,7 @@ from master.deadlines import (
     FixedDeadline,
     NoDeadline,
     deadline_rule,
+    sooner,
 )
 from master.outcome import Work
 
@@ -24,6 +25,12 @@ def work(place: int, arrived: list[float], load: int, seconds: float = 0.1, star
         arrived=dict(enumerate(arrived)),
         seconds=[seconds] * len(arrived),
     )
+
+
+def test_never_is_later_than_any_time():
+    assert sooner(None, None) is None
+    assert sooner(2.0, None) == sooner(None, 2.0) == 2.0
+    assert sooner(2.0, 1.0) == sooner(1.0, 2.0) == 1.0
 
 
 def test_rules_by_name():

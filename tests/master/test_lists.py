@@ -57,11 +57,11 @@ def test_a_chunk_on_a_list_is_missing_no_more_until_it_leaves():
     made = lists(n_copies=2)
     assert made.n_missing(2) == 2
     first, second = fill(made, 0, 2), fill(made, 2, 2)
-    assert list(made.listed(2)) == [0, 2]
+    assert made.listed(2) == (0, 2)
     assert made.n_missing(2) == 0
     assert [each.place for each in made.takers(2)] == [1]
     made.unlist(first, 2)
-    assert (first.todo, list(made.listed(2)), made.n_missing(2)) == ([], [2], 1)
+    assert (first.todo, made.listed(2), made.n_missing(2)) == ([], (2,), 1)
     second.sent = [2]
     assert made.clear(second) == [2]
     assert (second.todo, second.sent, made.n_missing(2)) == ([], [2], 2)
@@ -140,3 +140,66 @@ def test_a_lost_chunk_can_be_taken_again_by_who_had_finished_it():
     made.recount(2, [1])
     assert made.is_done(2)
     assert made.n_missing(2) == 0
+
+
+def test_missing_from_a_list_is_what_is_not_done_and_not_on_it():
+    made = lists(n_copies=2)
+    asking = fill(made, 0, 3)
+    made.count(0, 0)
+    for place in (1, 2):
+        made.count(2, place)
+    assert made.missing_from(asking) == [1]
+    assert made.missing_from(made.hands[1]) == [0, 1]
+
+
+# ---- moves ----------------------------------------------------------------------------------------------
+
+
+def ring(*todos: list[int]) -> Lists:
+    """Place p of 4 holds the chunks p and p + 1."""
+    made = Lists(Assignment(4, tuple((place, (place + 1) % 4) for place in range(4))), 1)
+    for place, todo in enumerate(todos):
+        made.hands[place] = Hand(place, (place, (place + 1) % 4), 1.0, 0.0)
+        for chunk in todo:
+            made.enlist(made.hands[place], chunk, 0.0)
+    return made
+
+
+def way_out(made: Lists, place: int, now: float = 0.0) -> list[tuple[int, int, int]]:
+    return [(chunk, giver.place, taker.place) for chunk, giver, taker in made.way_out(made.hands[place], now)]
+
+
+def test_the_way_out_is_to_a_holder_that_is_finished_before():
+    assert way_out(ring([0, 1], [], [2], [3]), 0) == [(1, 0, 1)]
+
+
+def test_a_chunk_in_hand_cannot_leave():
+    made = ring([1], [2], [3], [])
+    made.hands[0].seconds = 9.0
+    assert way_out(made, 0) == []
+
+
+def test_if_the_holder_is_full_one_of_its_own_goes_on():
+    assignment = Assignment(5, ((0, 1), (1, 2, 3), (3, 4)))
+    made = Lists(assignment, 1)
+    made.hands = {place: Hand(place, assignment.orders[place], 1.0, 0.0) for place in range(3)}
+    for place, chunk in ((0, 0), (0, 1), (1, 2), (1, 3)):
+        made.enlist(made.hands[place], chunk, 0.0)
+    assert way_out(made, 0) == [(3, 1, 2), (1, 0, 1)]
+
+
+def test_nobody_takes_what_would_be_finished_no_earlier():
+    made = ring([0, 1], [2], [3], [])
+    made.hands[1].since = 0.5
+    assert way_out(made, 0) == []
+
+
+def test_of_the_nearest_the_one_that_is_finished_first_takes_it():
+    made = Lists(Assignment(3, ((0, 1, 2), (1,), (2,))), 1)
+    made.hands = {place: Hand(place, (1, 2), 1.0, 0.0) for place in range(3)}
+    for chunk in (0, 1, 2):
+        made.enlist(made.hands[0], chunk, 0.0)
+    made.hands[2].since = 0.5
+    assert way_out(made, 0) == [(1, 0, 1)]
+    made.hands[1].live = False
+    assert way_out(made, 0) == [(2, 0, 2)]
