@@ -59,6 +59,7 @@ class Planned:
         self._assignment = assignment
         self._paces = paces
         self._typical = paces.typical()
+        self._first_round, self._n_known = self._typical is None, 0
         self._lists = Lists(assignment, n_copies)
         self._carried: dict[int, float] = {}
         self._goal = 0.0
@@ -237,17 +238,29 @@ class Planned:
             self._watch(hand)
 
     def _learn(self, hand: Hand, seconds: float, now: float) -> None:
-        """A report tells how fast its place is, and the first of a run how fast places are."""
+        """A report tells how fast its place is, and those of the first round how fast places are."""
         hand.seconds = max(self._paces.seconds.get(hand.place, hand.seconds), LEAST_SECONDS)
         if hand.fresh:
             hand.fresh = False
             self._paces.observe_lead(hand.place, max(0.0, now - hand.told_at[0] - seconds))
-        if self._typical is None:
-            self._typical = hand.seconds
-            for other in self._lists.hands.values():
-                other.seconds = hand.seconds
+        if self._first_round:
+            self._guess(now)
+
+    def _guess(self, now: float) -> None:
+        """Expect of places that have never reported what is usual among the others.
+
+        The first that report are the fastest, so this is done again whenever twice as many are known.
+        """
+        n_known = len(self._paces.seconds)
+        if n_known & (n_known - 1) or n_known == self._n_known:
+            return
+        self._n_known, self._typical = n_known, self._paces.typical()
+        assert self._typical is not None, "one has reported"
+        for other in self._lists.hands.values():
+            if other.place not in self._paces.seconds:
+                other.seconds = max(self._typical, LEAST_SECONDS)
                 self._watch(other)
-            self._goal = max(other.ends_at(now) for other in self._lists.hands.values())
+        self._goal = max(other.ends_at(now) for other in self._lists.hands.values())
 
     def _watch(self, hand: Hand) -> None:
         """Look again when the chunk in hand is overdue."""
@@ -297,10 +310,19 @@ class Planned:
         return best
 
     def _probe(self, hand: Hand, now: float) -> None:
-        """A place that is too slow to be of use computes one chunk all the same, to be known better."""
-        chunk = next((chunk for chunk in hand.held if not self._lists.is_done(chunk)), None)
-        if chunk is not None:
-            self._take(hand, chunk, now)
+        """A place that is too slow to be of use computes one chunk all the same, to be known better.
+
+        It takes the one that would be finished latest if those who have it on their lists should fail.
+        """
+        chosen, latest = None, -math.inf
+        for chunk in hand.held:
+            if self._lists.n_missing(chunk) == 0 and self._lists.can_take(hand, chunk):
+                ends = (other.ends_at(now, 1) for other in self._lists.takers(chunk) if other is not hand)
+                end = min(ends, default=math.inf)
+                if end > latest:
+                    chosen, latest = chunk, end
+        if chosen is not None:
+            self._take(hand, chosen, now)
 
     def _push(self, hand: Hand, now: float) -> None:
         """Move chunks off the list as long as that makes it, and no other, finished earlier."""
