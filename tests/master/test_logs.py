@@ -63,7 +63,7 @@ async def test_at_debug_every_round_is_told(tmp_path, capfd):
         ),
         (
             ("code=ignore_stragglers(n, 1)", "deadline.rule=fixed", "deadline.seconds=0.0001",
-             "on_shortfall=skip", "delays.distribution=constant", "delays.seconds=0.02"),
+             "on_shortfall=skip", "delays.distribution=constant", "delays.seconds=0.3"),
             "the round is failed",
             "warning",
         ),
