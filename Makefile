@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto bench soak clean
+.PHONY: help demo test check format proto lock bench soak verify-deploy clean
 
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
@@ -18,7 +18,7 @@ SOAK_MINUTES ?= 5
 SOAK_SEED ?= $(shell date +%s)000
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-19s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/installed  ## train on this machine: 8 workers, one slow, one killed, one frozen
 	$(BIN)/gradcode train
@@ -38,6 +38,10 @@ format: $(VENV)/installed-dev  ## put the code in form
 proto: $(VENV)/installed-dev  ## generate common/wire/gradcode from protos
 	$(BIN)/python -m common.wire.generate
 
+lock: $(VENV)/installed-dev  ## write the image's lock files anew, with today's versions
+	@$(PIP) uv
+	UV=$(BIN)/uv deploy/docker/lock.sh
+
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
@@ -45,6 +49,9 @@ soak: $(VENV)/installed-dev  ## search failures for SOAK_MINUTES=5, then run the
 	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
+
+verify-deploy:  ## build the image, run its containers for real, and check what they promise; needs Docker
+	deploy/docker/verify.sh
 
 clean:  ## remove .venv, caches and build results; keep runs
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,8 +73,8 @@ def measure(code: str, stragglers: bool) -> bool:
 def main() -> int:
     """Print the table; exit code 1 if a pair of medians does not agree."""
     print(
-        f"{'':28} {'stragglers':15} {'real':>10} {'simulated':>10} {'ratio':>6}   {'latency':>9} {'compute':>9}"
-        f" {'sums':>9}"
+        f"{'':28} {'stragglers':15} {'real':>10} {'simulated':>10} {'ratio':>6}   {'latency':>9}"
+        f" {'compute':>9} {'sums':>9}"
     )
     good = True
     for stragglers in (False, True):

@@ -55,7 +55,7 @@ class Experiment(Settings):
         default=8, description="number of places, or 'joined': those who are there at the start"
     )
     code: str = Field(
-        default="partial_stragglers(n, 3, 4)",
+        default="scheduled(n, 3, 8)",
         min_length=1,
         description="the gradient code; n stands for workers",
     )

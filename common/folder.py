@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import metadata
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -50,6 +51,7 @@ HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
 PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
 CHUNK_COLUMNS = ("worker", "place", "round", "chunk", "seconds", "arrived_seconds", "state")
 FLUSH_SECONDS = 1.0
+_values_of = attrgetter(*CHUNK_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,8 +158,7 @@ class RunFolder:
 
     def add_chunks(self, rows: Iterable[ChunkRow]) -> None:
         """Append to chunks.csv; what is held back is written a second later with the next, or by `flush`."""
-        for row in rows:
-            self._writer.writerow([getattr(row, name) for name in CHUNK_COLUMNS])
+        self._writer.writerows(map(_values_of, rows))
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
@@ -228,6 +229,8 @@ def _version(package: str) -> str | None:
 def iter_history(path: str | Path) -> Iterator[RoundRecord]:
     """The records of history.jsonl in the folder ``path``, one by one; a torn last line is passed over.
 
+    Only one line is in memory at a time.
+
     Raises:
         InvalidData: there is no such file, or a line in its middle is no record.
     """
@@ -240,19 +243,25 @@ def read_history(path: str | Path) -> list[RoundRecord]:
     return list(iter_history(path))
 
 
-def read_chunks(path: str | Path) -> list[ChunkRow]:
-    """The rows of chunks.csv in the folder ``path``; a torn last line is passed over.
+def iter_chunks(path: str | Path) -> Iterator[ChunkRow]:
+    """The rows of chunks.csv in the folder ``path``, one by one; a torn last line is passed over.
 
     Raises:
         InvalidData: there is no such file, or a line in its middle is no row.
     """
     lines = csv.reader(_whole_lines(Path(path), CHUNKS))
-    if tuple(next(lines, ())) != CHUNK_COLUMNS:
-        raise InvalidData(CHUNKS, f"must have the columns {','.join(CHUNK_COLUMNS)}", str(path))
     try:
-        return [_chunk_row(values) for values in lines]
+        if tuple(next(lines, ())) != CHUNK_COLUMNS:
+            raise InvalidData(CHUNKS, f"must have the columns {','.join(CHUNK_COLUMNS)}", str(path))
+        for values in lines:
+            yield _chunk_row(values)
     except csv.Error as error:
         raise InvalidData(CHUNKS, f"must be a CSV file ({error})", str(path)) from None
+
+
+def read_chunks(path: str | Path) -> list[ChunkRow]:
+    """All rows of the folder ``path``; see `iter_chunks`."""
+    return list(iter_chunks(path))
 
 
 def _chunk_row(values: list[str]) -> ChunkRow:
@@ -323,15 +332,23 @@ def read_summary(path: str | Path) -> dict[str, Any] | None:
     return held
 
 
-def _whole_lines(folder: Path, name: str) -> list[str]:
-    text = _bytes_of(folder / name).decode(errors="replace")
-    return text[: text.rfind("\n") + 1].split("\n")[:-1]
+def _whole_lines(folder: Path, name: str) -> Iterator[str]:
+    """The lines of a file without their ends; what follows the last end is torn and left out."""
+    try:
+        with (folder / name).open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1].decode(errors="replace")
+    except OSError as error:
+        raise _missing(folder / name, error) from None
 
 
 def _bytes_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise InvalidData(
-            "run folder", f"must hold {file.name} ({error.strerror})", str(file.parent)
-        ) from None
+        raise _missing(file, error) from None
+
+
+def _missing(file: Path, error: OSError) -> InvalidData:
+    return InvalidData("run folder", f"must hold {file.name} ({error.strerror})", str(file.parent))

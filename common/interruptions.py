@@ -77,6 +77,8 @@ class Walk:
     @property
     def seconds(self) -> float:
         """How long all the pieces last together."""
+        if len(self.pieces) == 1:
+            return self.pieces[0][1]
         return math.fsum(seconds for _, seconds in self.pieces)
 
 

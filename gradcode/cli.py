@@ -12,6 +12,8 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Plain, compare, report
+from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
     from common.experiment import Experiment
@@ -28,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(monitor, name="monitor")
 
 
 class Format(StrEnum):
@@ -35,13 +38,6 @@ class Format(StrEnum):
 
     auto = "auto"
     live = "live"
-    text = "text"
-    json = "json"
-
-
-class Plain(StrEnum):
-    """How an answer is printed."""
-
     text = "text"
     json = "json"
 
@@ -96,7 +92,7 @@ def train(
     ] = 0,
     metrics: Annotated[
         str,
-        typer.Option(metavar="HOST:PORT|off", help="Where the master serves metrics; port 0: a free one."),
+        typer.Option(metavar="HOST:PORT|off", help="For the status page and metrics; port 0: a free one."),
     ] = "127.0.0.1:0",
     processes: Annotated[
         int | None, typer.Option(help="Worker processes to start; without it as the experiment says.", min=1)
@@ -195,6 +191,41 @@ def status(
     from gradcode.commands_ask import show_status
 
     show_status(address, read_token(token_file), form.value)
+
+
+WATCH_EPILOG = """\b
+Examples:
+  gradcode watch 127.0.0.1:7070
+  gradcode watch train.example.org:7070 --token-file token --format json | jq .loss
+
+\b
+Exit codes: those of the run.
+  0    the run ended
+  2    bad input, such as a wrong token
+  3    the run failed or diverged, or no master answers
+  130  interrupted, the run or the watch (Ctrl-C ends the watch; the run goes on)
+"""
+
+
+@app.command(epilog=WATCH_EPILOG)
+def watch(
+    address: Address,
+    token_file: TokenFile = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="auto: live on a terminal, text otherwise.")
+    ] = Format.auto,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="How long the master may be away.")
+    ] = 600.0,
+) -> None:
+    """Watch a run elsewhere until it ends: the newest rounds, then every new one.
+
+    While its master is away, as in a restart, the watch waits for it and goes on where it was.
+    """
+    from common.tokens import read_token
+    from gradcode.commands_watch import watch as run
+
+    raise typer.Exit(run(address, read_token(token_file), _form(form), patience))
 
 
 @app.command(epilog="\b\nExample:\n  gradcode stop 127.0.0.1:7070 --reason 'good enough'\n\n" + ASK_CODES)
@@ -329,6 +360,10 @@ def simulate(
     network = Network(latency_seconds=latency, bytes_per_second=bandwidth)
     options = SimulateOptions(codes or (), learning, network, replay, plot, str(form.value))
     show_simulations(wanted, options)
+
+
+app.command(epilog=REPORT_EPILOG)(report)
+app.command(epilog=COMPARE_EPILOG)(compare)
 
 
 def _print_version(wanted: bool) -> None:

@@ -93,8 +93,8 @@ class TextView:
 
     def begin(self, announced: Announced) -> None:
         """The master listens."""
-        metrics = f", metrics at http://{announced.metrics}/metrics" if announced.metrics else ""
-        print(f"master at {announced.address}{metrics}, run folder {announced.folder}", flush=True)
+        page = f", status page at http://{announced.metrics}/" if announced.metrics else ""
+        print(f"master at {announced.address}{page}, run folder {announced.folder}", flush=True)
 
     def record(self, record: RoundRecord) -> None:
         """A round has ended."""
@@ -155,7 +155,8 @@ class LiveView:
 
     def begin(self, announced: Announced) -> None:
         """The master listens."""
-        self._board.address = announced.address
+        page = f"  http://{announced.metrics}/" if announced.metrics else ""
+        self._board.address = announced.address + page
         self._board.message = ""
 
     def record(self, record: RoundRecord) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from common.experiment import Experiment, load_experiment
 from common.toml import write_value
 
-CHUNK_SECONDS = 0.02
+CHUNK_SECONDS = 0.015
 SLOW_PLACE, SLOW_FACTOR = 2, 5.0
 FREEZING_PLACE, FREEZES_AT, FROZEN_FOR = 4, 2.0, 4.0
 DYING_PLACE, DIES_AT = 6, 10.0
@@ -15,7 +15,7 @@ DYING_PLACE, DIES_AT = 6, 10.0
 _ALWAYS = {
     "name": "demo",
     "workers": 8,
-    "code": "partial_stragglers(n, 3, 4)",
+    "code": "scheduled(n, 3, 8)",
     "rounds": 100,
     "data.source": "digits",
     "delays.distribution": "constant",

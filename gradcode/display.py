@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from common.history import OutcomeKind, RoundRecord
+from common.history import OutcomeKind, RoundRecord, record_from_json
 from common.wire.control import RunStatus, WorkerStatus
 
 WIDEST = 120
@@ -86,11 +86,25 @@ class Board:
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=NOTES_SHOWN))
     peaks: dict[int, tuple[int, float]] = field(default_factory=dict)
     message: str = ""
+    earlier: Counter[OutcomeKind] = field(default_factory=Counter)
+    earlier_until: int = -1
+
+    def hear_earlier(self, status: RunStatus) -> None:
+        """Rounds that have ended before, unseen; those of them that still come are counted once."""
+        seen = Counter(self.outcomes)
+        counts = (status.rounds_exact, status.rounds_approximate, status.rounds_failed)
+        self.earlier = Counter(
+            {kind: max(0, count - seen[kind]) for kind, count in zip(OUTCOMES, counts, strict=True)}
+        )
+        line = status.last_record_json
+        self.earlier_until = record_from_json(line).round if line else -1
 
     def hear_record(self, record: RoundRecord) -> None:
         """A round has ended."""
         self.last = record
         self.outcomes.append(record.outcome)
+        if record.round <= self.earlier_until:
+            self.earlier[record.outcome] = max(0, self.earlier[record.outcome] - 1)
         if record.loss is not None and math.isfinite(record.loss):
             self.losses.append(record.loss)
         if record.score is not None:
@@ -162,7 +176,8 @@ def _head(board: Board, width: int, g: Glyphs) -> Text:
 
 def _progress(board: Board, width: int, g: Glyphs) -> Text:
     """How far the run is; every cell in the colour of the worst outcome of its rounds."""
-    finished = len(board.outcomes)
+    n_earlier = board.earlier.total()
+    finished = n_earlier + len(board.outcomes)
     elapsed = 0.0 if board.status is None else board.status.elapsed_seconds
     line = Text(f" round {finished:>5} of {board.rounds:<6} ")
     right = f" {elapsed:7.1f} s"
@@ -171,9 +186,10 @@ def _progress(board: Board, width: int, g: Glyphs) -> Text:
     severity = list(OUTCOMES)
     for cell in range(n_full):
         first = cell * finished // n_full
-        rounds = board.outcomes[first : max(first + 1, (cell + 1) * finished // n_full)]
-        worst = max(rounds, key=severity.index)
-        line.append(g.done, style=OUTCOMES[worst][0])
+        after = max(first + 1, (cell + 1) * finished // n_full)
+        rounds = board.outcomes[max(0, first - n_earlier) : max(0, after - n_earlier)]
+        worst = max(rounds, key=severity.index, default=None)
+        line.append(g.done, style="dim" if worst is None else OUTCOMES[worst][0])
     return line.append(g.open * (n_cells - n_full), style="dim").append(right)
 
 
@@ -223,7 +239,7 @@ def _outcome(board: Board) -> Text:
 
 
 def _counts(board: Board, g: Glyphs) -> Text:
-    counts = Counter(board.outcomes)
+    counts = Counter(board.outcomes) + board.earlier
     line = Text(" ")
     for kind, (colour, _) in OUTCOMES.items():
         line.append(f" {g.dot} " if len(line) > 1 else "", style="dim")

@@ -7,6 +7,7 @@ started them, and hold the reading end of a pipe, so that they end with it whate
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -139,6 +140,8 @@ class LocalProcesses:
         text = (self.logs / f"{log}.log").read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         last = lines[-1] if lines else f"the {log} ended without a word"
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            last = str(json.loads(last)["event"])
         return last.removeprefix("gradcode ").removeprefix(f"{log.partition('-')[0]}: ")
 
     def check_workers(self) -> None:

@@ -19,7 +19,7 @@ from master.status import run_status
 from worker.metrics import WorkerMetrics
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
-OPEN_LABELS = ("place", "code", "n", "epoch", "version")
+OPEN_LABELS = ("place", "code", "n", "s", "epoch", "version")
 """Labels whose values depend on the run or the release; those of all others are a fixed set."""
 
 HEAD = """\
@@ -29,7 +29,10 @@ HEAD = """\
 
 The master and every worker serve `/metrics` in Prometheus' text format and `/healthz` for health checks.
 `deploy/prometheus/prometheus.yml` reads them all. What has no value yet, such as a loss before the first
-round, has no sample. Histograms also have the series `_bucket`, `_sum` and `_count`.
+round, has no sample; a place without a worker has none at all. Above 200 places only the 200 slowest have
+series of their own (`gradcode master --metrics-places N` changes that); the histograms over all places count
+everybody. Histograms have the series `_bucket`, `_sum` and `_count`. What to make of these numbers is told
+in [monitoring.md](monitoring.md).
 """
 
 TAIL = """

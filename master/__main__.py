@@ -65,6 +65,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--metrics", default=defaults.metrics, metavar="HOST:PORT|off", help="default %(default)s"
     )
+    parser.add_argument(
+        "--metrics-places",
+        type=int,
+        default=defaults.metrics_places,
+        metavar="N",
+        help="so many places have metrics of their own, above that the slowest (default %(default)s)",
+    )
     parser.add_argument("--runs", type=Path, default=defaults.runs, help="parent of run folders")
     parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
     parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
@@ -86,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             folder=given.run_folder,
             token=read_token(given.token_file),
             announce=given.announce,
+            metrics_places=given.metrics_places,
         )
         return run_master(load_experiment(given.experiment, given.set), options)
     except GradcodeError as error:

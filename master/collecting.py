@@ -90,7 +90,8 @@ class Collecting:
     def __init__(self, n_chunks: int, requester: Requester, times: CollectTimes) -> None:
         self.collected: set[int] = set()
         self.seconds = 0.0
-        self._finishers: list[set[int]] = [set() for _ in range(n_chunks)]
+        # Tuples, as most have a place or two: small, and none to make for chunks that nobody has finished.
+        self._finishers: list[tuple[int, ...]] = [()] * n_chunks
         self._requester = requester
         self._times = times
         self._requests: list[_Request] = []
@@ -111,7 +112,7 @@ class Collecting:
     @property
     def due_at(self) -> float | None:
         """When the first unanswered request is overdue."""
-        return min(self._open_by_due, default=None)
+        return min(self._open_by_due) if self._open_by_due else None
 
     @property
     def n_reached(self) -> int:
@@ -140,8 +141,11 @@ class Collecting:
 
     def finish(self, place: int, chunk: int) -> None:
         """``place`` can send ``chunk``."""
-        self._finishers[chunk].add(place)
-        if chunk not in self.collected and chunk not in self._asked:
+        finishers = self._finishers[chunk]
+        if place not in finishers:
+            self._finishers[chunk] = (*finishers, place)
+        # With other finishers it is collected, asked for or wanted already.
+        if not finishers and chunk not in self.collected and chunk not in self._asked:
             self._wanted[chunk] = None
 
     def ask(self, now: float) -> list[Ask]:
@@ -212,7 +216,7 @@ class Collecting:
             self._close(number)
         unfinished = set()
         for chunk in chunks:
-            self._finishers[chunk].discard(place)
+            self._forget(place, chunk)
             if chunk in self.collected or chunk in self._asked:
                 continue
             if self._finishers[chunk]:
@@ -232,6 +236,10 @@ class Collecting:
             for place, numbers in self._open_of.items()
             if any(self._requests[number].due_at <= now for number in numbers)
         }
+
+    def _forget(self, place: int, chunk: int) -> None:
+        """``place`` cannot send ``chunk`` any more."""
+        self._finishers[chunk] = tuple(other for other in self._finishers[chunk] if other != place)
 
     def _close(self, request: int) -> None:
         entry = self._requests[request]

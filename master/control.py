@@ -23,7 +23,7 @@ class RunFacts:
 
 
 class Control:
-    """The three calls of ``ControlService``.
+    """The calls of ``ControlService`` but WatchRounds, which `master.watchers` answers.
 
     Args:
         driver: the run. facts: what is fixed. clock: the master's monotonic clock.

@@ -43,7 +43,7 @@ class FinishingTimes:
             last = work.last_at
             if work.present and last is not None and work.started_at is not None:
                 left = work.share - len(work.arrived)
-                self.observe(work.place, last - work.started_at + left * median(work.seconds.values()))
+                self.observe(work.place, last - work.started_at + left * median(work.seconds))
                 self._rounds[work.place] = number
 
     def observe_late(self, number: int, place: int, after_seconds: float, left_seconds: float) -> None:
@@ -64,6 +64,11 @@ class FinishingTimes:
         places = list(live)
         known = [self._seconds[place] for place in places if place in self._seconds]
         return median(known) if known and 2 * len(known) >= len(places) else None
+
+
+def sooner(first: float | None, second: float | None) -> float | None:
+    """The earlier of two times; None stands for never."""
+    return second if first is None or (second is not None and second < first) else first
 
 
 class DeadlineRule(Protocol):

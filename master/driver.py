@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,6 +27,9 @@ from master.training import Training
 
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
+
+WORRYING = ("lost", "short", "stuck", "chunks")
+"""Kinds of notes that are logged as warnings."""
 
 log = structlog.get_logger("gradcode.master")
 
@@ -70,6 +73,7 @@ class Driver:
         run: id of the run; name: what people call it.
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
+        listeners: are told of every record, after the folder has it.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Driver:
         folder: RunFolder,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        listeners: Sequence[Callable[[RoundRecord], None]] = (),
     ) -> None:
         self.run = run
         self.name = name
@@ -93,6 +98,8 @@ class Driver:
         self._orders = orders
         self._folder = folder
         self._counters = counters
+        self._log = log.bind(run=run)
+        self._listeners = listeners
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
         self._dropped = {"stale": 0, "duplicate": 0}
@@ -322,7 +329,9 @@ class Driver:
     def refuse(self, session: Session, error: ProtocolError) -> None:
         """The peer of ``session`` broke the protocol: count it, end that link; the run goes on."""
         self.count_error(error)
-        log.warning("a link ends", link=session.number, reason=str(error))
+        link = self.training.members.links.get(session.number)
+        who = {} if link is None else {"worker": link.name}
+        self._log.warning("a link ends", link=session.number, **who, **self._in_round(), reason=str(error))
         session.outbox.close(codec.encode_response(wire.Goodbye(str(error), retry=True)))
         self.close_session(session, str(error))
 
@@ -348,11 +357,31 @@ class Driver:
     def _record(self, command: ev.Record) -> None:
         self._folder.add(command.record)
         self._counters.record(command.record)
+        for listener in self._listeners:
+            listener(command.record)
         record = command.record
-        log.debug("round", round=record.round, outcome=record.outcome, reason=record.reason)
+        tell = {"exact": self._log.debug, "approximate": self._log.info, "failed": self._log.warning}
+        tell[record.outcome](
+            f"the round is {record.outcome}",
+            round=record.round,
+            reason=record.reason,
+            end=record.end,
+            stepped=record.stepped,
+            recovered_fraction=record.recovered_fraction,
+            seconds=record.seconds,
+        )
 
     def _note(self, command: ev.Note) -> None:
-        log.info(command.text, place=command.place) if command.place is not None else log.info(command.text)
+        tell = self._log.warning if command.kind in WORRYING else self._log.info
+        where: dict[str, object] = {}
+        if command.place is not None:
+            where = {"place": command.place, "worker": self.training.members.name_at(command.place)}
+        tell(command.text, kind=command.kind, **where, **self._in_round())
+
+    def _in_round(self) -> dict[str, int]:
+        """The round in hand, for a log line."""
+        current = self.training.round
+        return {} if current is None else {"round": current.number}
 
     def _finish(self, command: ev.Finish) -> None:
         if not self.finished.done():

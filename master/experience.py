@@ -58,19 +58,19 @@ class Experience:
 
     def _schedule(self) -> Schedule:
         if self._planner is None:
-            return FixedOrder(self._code.assignment)
+            return FixedOrder(self._code.assignment, self.paces)
         return Planned(self._planner, self._code.assignment, self._code.n_parts, self.paces)
 
     def observe_late(self, number: int, place: int, after_seconds: float, seconds: float) -> None:
         """A chunk of round ``number``, which has its outcome, came so long after that round's start."""
         left_seconds = (self._code.shares[place] - 1) * seconds
         self._finishing.observe_late(number, place, after_seconds, left_seconds)
-        self.paces.busy_until.pop(place, None)
+        self.paces.busy_since.pop(place, None)
 
     def observe_round(self, ended: Round, now: float) -> None:
         """The round has its outcome."""
         self._finishing.observe_round(ended.number, ended.works)
-        self.paces.busy_until = ended.schedule.busy_until(now)
+        self.paces.busy_since = ended.schedule.busy_since(now)
 
     def warning(self) -> str:
         """What is wrong with the plan, said once; otherwise empty."""

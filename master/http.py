@@ -1,4 +1,4 @@
-"""The master's web face: /metrics for Prometheus, /healthz for whoever starts and restarts it."""
+"""The master's web face: /metrics for Prometheus, /healthz for whoever starts it, and a page for people."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from common.errors import InvalidSpec
 from common.version import __version__
 from common.wire.rpc import parse_address
 from master.metrics import MasterMetrics
+from master.page_face import PageFace
 from master.status import RunStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,6 +52,7 @@ async def start_http(
     metrics: MasterMetrics,
     status: Callable[[], RunStatus],
     exit_code: Callable[[], int | None] = lambda: None,
+    page: PageFace | None = None,
 ) -> HttpServer:
     """Serve in the running event loop until `HttpServer.stop`.
 
@@ -58,12 +60,14 @@ async def start_http(
         address: HOST:PORT to listen on; port 0 takes a free one, an IPv6 host is in brackets.
         metrics: what /metrics shows. status: how the run stands, for /healthz.
         exit_code: of the run, None before its end; any but 0 makes /healthz answer 503.
+        page: the status page; without one, / only says where to go.
 
     Raises:
         InvalidSpec: the address is of another form, taken, or not of this machine.
     """
     host, port = parse_address("metrics address", address)
-    runner = web.AppRunner(_app(metrics, status, exit_code), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    app = _app(metrics, status, exit_code, page)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -77,7 +81,10 @@ async def start_http(
 
 
 def _app(
-    metrics: MasterMetrics, status: Callable[[], RunStatus], exit_code: Callable[[], int | None]
+    metrics: MasterMetrics,
+    status: Callable[[], RunStatus],
+    exit_code: Callable[[], int | None],
+    page: PageFace | None,
 ) -> web.Application:
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=INDEX)
@@ -89,7 +96,8 @@ def _app(
         return _health(status(), exit_code())
 
     app = web.Application()
-    app.add_routes([web.get("/", index), web.get("/metrics", show_metrics), web.get("/healthz", health)])
+    app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", health)])
+    app.add_routes([web.get("/", index)] if page is None else page.routes())
     return app
 
 

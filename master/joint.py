@@ -42,8 +42,8 @@ class JointCollecting(Collecting):
         """``place`` can send ``chunk``."""
         finishers = self._finishers[chunk]
         if place not in finishers:
-            finishers.add(place)
-            self._n_ready += len(finishers) == self._n_copies
+            self._finishers[chunk] = (*finishers, place)
+            self._n_ready += len(finishers) + 1 == self._n_copies
             self._news = True
 
     def ask(self, now: float) -> list[Ask]:
@@ -85,8 +85,8 @@ class JointCollecting(Collecting):
         for chunk in chunks:
             finishers = self._finishers[chunk]
             self._n_ready -= place in finishers and len(finishers) == self._n_copies
-            finishers.discard(place)
-            if chunk not in self.collected and len(finishers) < self._n_copies:
+            self._forget(place, chunk)
+            if chunk not in self.collected and len(self._finishers[chunk]) < self._n_copies:
                 unfinished.add(chunk)
         if asked:
             self._give_up()

@@ -22,21 +22,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import Metric
 
+from common.boundaries import SECONDS, SHORT_SECONDS
 from common.history import ChunkState, End, OutcomeKind, RoundRecord
 from master.scrape import MAX_PLACES, Scrape
 from master.status import RunStatus
-
-ROUND_BUCKETS = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
-    *(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0),
-)
-"""Boundaries of round durations: 1 ms to 300 s, three a decade."""
-
-DECODE_BUCKETS = (
-    *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
-    *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
-)
-"""Boundaries of the stages of decoding: 0.1 ms to 5 s."""
 
 LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Boundaries of the event loop's lag."""
@@ -118,7 +107,7 @@ class MasterMetrics:
             "gradcode_round_duration_seconds",
             "Time from the start of a round to its outcome.",
             ("outcome",),
-            buckets=ROUND_BUCKETS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self._durations = {outcome: durations.labels(outcome) for outcome in outcomes}
@@ -126,7 +115,7 @@ class MasterMetrics:
             "gradcode_decode_duration_seconds",
             "Time a round took to collect messages on request, to solve for weights and to combine.",
             ("stage",),
-            buckets=DECODE_BUCKETS,
+            buckets=SHORT_SECONDS,
             registry=self.registry,
         )
         self._decoding = {stage: decoding.labels(stage) for stage in STAGES}

@@ -26,7 +26,7 @@ class Work:
         worker: name of the worker.
         started_at: when its link was sent the round; None while it still loads rows.
         arrived: chunk -> when its report arrived.
-        seconds: chunk -> duration by the worker's clock.
+        seconds: durations by the worker's clock, in the order of arrival.
         sent: its payloads that arrived.
         idle: nothing is in its hand, as far as the master knows; never where workers go on by themselves.
         gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
@@ -39,7 +39,7 @@ class Work:
     worker: str = ""
     started_at: float | None = None
     arrived: dict[int, float] = field(default_factory=dict)
-    seconds: dict[int, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     gone: bool = False
     idle: bool = False
@@ -124,7 +124,7 @@ def chunk_rows(
     rows = []
     for work in works:
         given = set().union(*(used.get(payload, ()) for payload in work.sent))
-        for chunk, arrived in work.arrived.items():
+        for (chunk, arrived), seconds in zip(work.arrived.items(), work.seconds, strict=True):
             state: ChunkState
             if chunk in given:
                 state = "used"
@@ -136,7 +136,7 @@ def chunk_rows(
                     worker=work.worker,
                     round=number,
                     chunk=chunk,
-                    seconds=work.seconds[chunk],
+                    seconds=seconds,
                     arrived_seconds=arrived - round_started,
                     state=state,
                 )
@@ -153,7 +153,8 @@ def uncoded_seconds(
 ) -> float | None:
     """What a round without redundancy would have waited: the slowest place's own share of the chunks.
 
-    A place that has not finished so many chunks yet would have been waited for at least until ``now``.
+    A place that has not finished so many chunks yet would have been waited for at least until ``now``, unless
+    it has nothing to do.
 
     Args:
         usual: place -> remembered seconds per chunk, for places that reported nothing in this round.
@@ -165,8 +166,9 @@ def uncoded_seconds(
     for work in works:
         if not work.present:
             return None
-        pace = median(work.seconds.values()) if work.seconds else usual.get(work.place, 0.0)
+        pace = median(work.seconds) if work.seconds else usual.get(work.place, 0.0)
         started = round_started if work.started_at is None else work.started_at
-        waited = 0.0 if len(work.arrived) >= min(chunks_each, work.load) else now - started
+        done = work.idle or len(work.arrived) >= min(chunks_each, work.load)
+        waited = 0.0 if done else now - started
         slowest = max(slowest, chunks_each * pace, waited)
     return slowest

@@ -18,33 +18,40 @@ class Paces:
         seconds: place -> seconds a chunk, by the worker's clock.
         lead_seconds: place -> from sending it a round to the report of its first chunk, without the chunk.
         round_trip_seconds: place -> from sending a small frame to hearing of it.
-        busy_until: place -> when the chunk that it had in hand at the end of a round should be finished.
+        busy_since: place -> when it began the chunk that it had in hand at the end of a round.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
         self.lead_seconds: dict[int, float] = {}
         self.round_trip_seconds: dict[int, float] = {}
-        self.busy_until: dict[int, float] = {}
-        self._counts: dict[int, int] = {}
+        self.busy_since: dict[int, float] = {}
+        self._few: dict[int, int] = {}
+        """Place -> number of observations, while they are so few that they are averaged."""
 
     def observe(self, place: int, seconds: float) -> None:
         """A chunk took ``seconds`` at ``place``."""
         known = self.seconds.get(place)
         if known is None:
-            self.seconds[place], self._counts[place] = seconds, 1
+            self.seconds[place], self._few[place] = seconds, 1
             return
-        self._counts[place] += 1
-        weight = max(WEIGHT, 1.0 / self._counts[place])
-        self.seconds[place] = known + weight * (min(seconds, MOST_JUMP * known) - known)
+        weight = WEIGHT
+        if place in self._few:
+            count = self._few.pop(place) + 1
+            if 1.0 / count > WEIGHT:
+                self._few[place], weight = count, 1.0 / count
+        most = MOST_JUMP * known if known > 0.0 else seconds  # of no time at all any multiple is none
+        self.seconds[place] = known + weight * (min(seconds, most) - known)
 
     def observe_lead(self, place: int, seconds: float) -> None:
         """``place`` began with its first chunk so late, counting the way of the report."""
         _mix(self.lead_seconds, place, seconds)
 
-    def observe_round_trip(self, place: int, seconds: float) -> None:
-        """A small frame to ``place`` and back took so long."""
-        _mix(self.round_trip_seconds, place, seconds)
+    def observe_echo(self, place: int, told_at: float, held_seconds: float, now: float) -> None:
+        """A frame that was sent to ``place`` at ``told_at`` came back, which held it for so long."""
+        seconds = now - told_at - held_seconds
+        if held_seconds >= 0.0 and seconds >= 0.0:
+            _mix(self.round_trip_seconds, place, seconds)
 
     def typical(self) -> float | None:
         """Median over places of the seconds a chunk; None before the first report."""
@@ -56,7 +63,7 @@ class Paces:
 
     def forget(self, place: int) -> None:
         """Another worker sits there now."""
-        for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_until):
+        for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_since):
             known.pop(place, None)
 
 

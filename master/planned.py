@@ -21,19 +21,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from common.codes.base import Assignment
-from master.lists import OVERDUE, Hand, Lists
+from master.lists import MARGIN, OVERDUE, Hand, Lists, expected_end
 from master.paces import Paces
 from master.schedule import Requeue
 from master.shares import Pace, Planner
 
-MARGIN = 0.2
-"""A move must gain so many times the receiver's seconds a chunk: estimates are no better than that."""
-
 BEHIND = 0.35
 """A place pushes when it is behind the plan by so many times its seconds a chunk."""
-
-MOST_VISITED = 48
-"""So many places are looked at for one move at most, whatever the size of the cluster."""
 
 MOST_LOOKS = 64
 """So often is the same chunk in hand looked at, every time when it has taken twice as long as the last."""
@@ -46,9 +40,6 @@ UNKNOWN_SECONDS = 1.0
 
 LEAST_SECONDS = 1e-9
 """A chunk that took no time at all by a worker's clock counts as so long."""
-
-Moves = list[tuple[int, Hand, Hand]]
-"""Each of a chunk from one list to another."""
 
 
 class Planned:
@@ -70,6 +61,7 @@ class Planned:
         self._typical = paces.typical()
         self._first_round, self._n_known = self._typical is None, 0
         self._lists = Lists(assignment, n_copies)
+        self._carried: dict[int, float] = {}
         self._goal = 0.0
         self._due: list[tuple[float, int, float, int]] = []
 
@@ -86,19 +78,22 @@ class Planned:
             heapq.heappop(self._due)
         return None
 
-    def is_idle(self, place: int) -> bool:
-        """Whether ``place`` has nothing on its list."""
+    def n_left(self, place: int) -> int:
+        """The length of its list."""
         hand = self._lists.hands.get(place)
-        return hand is None or not hand.todo
+        return 0 if hand is None else len(hand.todo)
 
-    def busy_until(self, now: float) -> dict[int, float]:
-        """Place -> when the chunk in its hand should be finished."""
-        hands = self._lists.hands
-        return {place: hand.free_at(now) for place, hand in hands.items() if hand.live and hand.todo}
+    def busy_since(self, now: float) -> dict[int, float]:
+        """Place -> when the chunk in its hand was begun, if need be in an earlier round."""
+        hands = self._lists.hands.values()
+        begun = {hand.place: hand.since for hand in hands if hand.todo and hand.since <= now}
+        return {**begun, **self._carried}
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that differ from what workers have; a worker leaves out what it has in hand."""
-        changed = []
+        changed: list[Requeue] = []
+        if not self._lists.changed:
+            return changed
         for place in self._lists.changed:
             hand = self._lists.hands[place]
             wanted = hand.todo[: 1 + hand.depth]
@@ -119,13 +114,14 @@ class Planned:
         for place in new:
             if place in hands:
                 self.drop(place, now)
+                self._carried.pop(place, None)
             hands[place] = self._hand(place, now)
             self._lists.changed[place] = None
         if first:
             self._plan(now)
         for hand in [hands[place] for place in new]:
             self._pull(hand, now)
-            if first and not hand.todo and hand.place not in self._paces.busy_until:
+            if first and not hand.todo:
                 self._probe(hand, now)
 
     def drop(self, place: int, now: float) -> None:
@@ -139,7 +135,7 @@ class Planned:
     def revive(self, place: int, chunks: Iterable[int], now: float) -> None:
         """What it finished counts again, and it takes chunks again."""
         hand = self._lists.hands[place]
-        hand.live, hand.since, hand.sent = True, now, []
+        hand.live, hand.since = True, now
         for chunk in chunks:
             self._lists.count(chunk, place)
         self._pull(hand, now)
@@ -147,6 +143,7 @@ class Planned:
 
     def free(self, place: int, now: float) -> None:
         """The first chunk of the list is begun only now."""
+        self._carried.pop(place, None)
         hand = self._lists.hands.get(place)
         if hand is not None:
             hand.since = now
@@ -157,13 +154,14 @@ class Planned:
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
         """Tells how long a small frame takes there and back."""
         told_at = self._lists.hands[place].told_at
-        if 0 <= n_queues < len(told_at) and 0.0 <= seconds <= now - told_at[n_queues]:
-            self._paces.observe_round_trip(place, now - told_at[n_queues] - seconds)
+        if 0 <= n_queues < len(told_at):
+            self._paces.observe_echo(place, told_at[n_queues], seconds, now)
 
     def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
         """``place`` goes on with the next of its list."""
         hand = self._lists.hands[place]
         self._learn(hand, seconds, now)
+        self._carried.pop(place, None)
         if chunk in hand.todo:
             self._lists.unlist(hand, chunk)
         if chunk in hand.sent:
@@ -201,13 +199,17 @@ class Planned:
         paces = self._paces
         seconds = max(paces.seconds.get(place, self._typical or UNKNOWN_SECONDS), LEAST_SECONDS)
         trip = paces.round_trip_seconds.get(place, 0.0)
+        ready = now
+        if place in paces.busy_since:
+            self._carried[place] = paces.busy_since[place]
+            ready = expected_end(self._carried[place], seconds, now)
         return Hand(
             place,
             held=self._assignment.orders[place],
             seconds=seconds,
-            since=max(now, paces.busy_until.get(place, now)) + paces.lead_seconds.get(place, 0.0),
+            since=ready + paces.lead_seconds.get(place, 0.0),
             depth=min(max(1, math.ceil(trip / seconds)), len(self._assignment.orders[place])),
-            fresh=place not in paces.busy_until,
+            fresh=place not in self._carried,
             told_at=[now],
         )
 
@@ -298,9 +300,7 @@ class Planned:
         """The chunk that ``hand`` helps most, and the list that it leaves; None if it helps none."""
         latest = hand.ends_at(now, 1) + MARGIN * hand.seconds
         best: tuple[int, Hand | None] | None = None
-        for chunk in hand.held:
-            if self._lists.is_done(chunk) or not self._lists.can_take(hand, chunk):
-                continue
+        for chunk in self._lists.missing_from(hand) if hand.live else ():
             if self._lists.n_missing(chunk) > 0:
                 return chunk, None
             needed = self._lists.last_needed(chunk, now)
@@ -329,7 +329,7 @@ class Planned:
         if hand.is_overdue(now):
             self._copy(hand.todo[0], now)
         while len(hand.todo) > 1 and hand.ends_at(now) > self._goal:
-            moves = self._moves(hand, now)
+            moves = self._lists.way_out(hand, now)
             if not moves:
                 break
             for chunk, giver, taker in moves:
@@ -356,39 +356,3 @@ class Planned:
             return
         if taker.ends_at(now, 1) + MARGIN * taker.seconds < needed[0]:
             self._take(taker, chunk, now)
-
-    def _moves(self, hand: Hand, now: float) -> Moves:
-        """By which ``hand`` gets rid of a chunk; the last comes first. None if that would not help.
-
-        A search in breadth for the nearest place that would, with one chunk more, be finished before
-        ``hand`` is now; of those equally near, the one that would be finished first.
-        """
-        limit = hand.ends_at(now)
-        came: dict[int, tuple[int, Hand]] = {hand.place: (-1, hand)}
-        level = [hand]
-        while level and len(came) < MOST_VISITED:
-            best, earliest = None, math.inf
-            following = []
-            for giver in level:
-                for chunk in reversed(giver.todo[1:]):
-                    for taker in self._lists.takers(chunk):
-                        if taker.place in came:
-                            continue
-                        came[taker.place] = (chunk, giver)
-                        following.append(taker)
-                        end = taker.ends_at(now, 1)
-                        if end + MARGIN * taker.seconds < limit and end < earliest:
-                            best, earliest = taker, end
-            if best is not None:
-                return _trace(best, hand, came)
-            level = following
-        return []
-
-
-def _trace(taker: Hand, first: Hand, came: Mapping[int, tuple[int, Hand]]) -> Moves:
-    moves = []
-    while taker is not first:
-        chunk, giver = came[taker.place]
-        moves.append((chunk, giver, taker))
-        taker = giver
-    return moves

@@ -5,10 +5,9 @@
     fixed codes        computing -> solving -> outcome, or computing again
     codes on request   computing -> collecting -> solving -> outcome, or computing again
 
-A round ends at the first of: exact; enough (the experiment's fraction, or the code's first k messages); the
-deadline; nothing more can come. A place that does not answer a request in time is gone until it does: what it
-was asked for is asked of other finishers, and a chunk that nobody else finished is computed again. After the
-deadline there is one collection and at most one repair.
+A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline;
+nothing more can come. A place that does not answer a request in time is gone until it does: its part is
+asked of others, or computed again. After the deadline there is one collection and at most one repair.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
+from master.deadlines import sooner
 from master.events import Solve
 from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
@@ -26,7 +26,6 @@ from master.schedule import Requeue, Schedule
 
 ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
-
 
 Move = Ask | Requeue | Solve
 
@@ -111,10 +110,10 @@ class Round:
         """When ``tick`` has something to do; None if only events can change anything."""
         if self.outcome is not None:
             return None
-        times = [self.schedule.wakes_at, None if self._collecting is None else self._collecting.due_at]
+        due = None if self._collecting is None else self._collecting.due_at
         if self.deadline_at is not None and now < self.deadline_at:
-            times.append(self.deadline_at)
-        return min((time for time in times if time is not None), default=None)
+            due = sooner(due, self.deadline_at)
+        return sooner(due, self.schedule.wakes_at)
 
     def owns(self, place: int, number: int) -> bool:
         """Whether message or request ``number`` belongs to ``place``."""
@@ -178,7 +177,7 @@ class Round:
         if chunk in work.arrived:
             return None
         work.arrived[chunk] = now
-        work.seconds[chunk] = seconds
+        work.seconds.append(seconds)
         self.schedule.finished(place, chunk, seconds, now)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
@@ -268,11 +267,11 @@ class Round:
     @property
     def _promising(self) -> bool:
         """Whether what is there may be exact or enough."""
-        if self._collecting is not None and self.n_finished == self.code.n_chunks:
-            return True
         if self._tally.may_suffice or self._first_k(len(self._received)):
             return True
-        return self._may_be_enough(self.n_finished)
+        finished = self.n_finished
+        everything = self._collecting is not None and finished == self.code.n_chunks
+        return everything or self._may_be_enough(finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks
@@ -383,7 +382,7 @@ class Round:
         """Whether the place can still deliver something in this round."""
         work = self.works[place]
         if self.code.scheduled and work.started_at is not None:
-            work.idle = self.schedule.is_idle(place)
+            work.idle = self.schedule.n_left(place) == 0
         if self.code.on_request:
             done = work.gone or work.idle or len(work.arrived) == work.load
         else:

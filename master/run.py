@@ -25,6 +25,7 @@ from common.folder import RunFolder, SavedModel
 from common.models.base import Model
 from common.version import __version__
 from common.wire import rpc
+from common.wire.control import Ending
 from master import build
 from master.arithmetic import Arithmetic
 from master.control import Control, RunFacts
@@ -32,9 +33,13 @@ from master.driver import Driver
 from master.events import Finish, StopRequested
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
+from master.page_face import PageFace
+from master.page_feed import PageFacts, PageFeed
+from master.scrape import MAX_PLACES
 from master.service import TokenCheck, TrainingFace, is_loopback, listen
 from master.settings import RunSettings
 from master.status import RunStatus, run_status
+from master.watchers import Watchers
 
 log = structlog.get_logger("gradcode.master")
 
@@ -48,10 +53,11 @@ class MasterOptions:
 
     Attributes:
         listen: HOST:PORT, port 0 takes a free one. Beyond loopback a token is required.
-        metrics: HOST:PORT of /metrics and /healthz, or ``off``.
+        metrics: HOST:PORT of the status page, /metrics and /healthz, or ``off``.
         runs: parent of run folders. folder: the run's own folder instead, or None.
         token: what workers and operators must send; None for no check.
         announce: file to write the real addresses to, or None.
+        metrics_places: most places with metrics of their own; above that the slowest.
     """
 
     listen: str = "127.0.0.1:7070"
@@ -60,13 +66,16 @@ class MasterOptions:
     folder: Path | None = None
     token: str | None = None
     announce: Path | None = None
+    metrics_places: int = MAX_PLACES
 
     def check(self) -> None:
-        """Refuse to listen to strangers.
+        """Refuse to listen to strangers, and what cannot be.
 
         Raises:
-            InvalidSpec: an address beyond loopback without a token.
+            InvalidSpec: an address beyond loopback without a token, or fewer than no places.
         """
+        if self.metrics_places < 0:
+            raise InvalidSpec("metrics_places", "must be at least 0", self.metrics_places)
         host, _ = rpc.parse_address("listen", self.listen)
         if self.token is None and not is_loopback(host):
             raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
@@ -124,13 +133,19 @@ class Master:
                 self._write_end(Finish(f"the master broke: {error!r}", 3))
                 raise
             self._write_end(finish)
-            log.info("the run is over", reason=finish.reason, exit_code=finish.exit_code)
+            log.info("the run is over", run=self.driver.run, reason=finish.reason, exit_code=finish.exit_code)
             return finish.exit_code
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
         run_id = uuid.uuid4().hex[:12]
-        metrics = MasterMetrics(self._status)
+        started_unix_seconds = time.time()
+        watchers = Watchers(run_id)
+        facts = PageFacts(
+            run_id, self.experiment.name, self.experiment.rounds, __version__, started_unix_seconds
+        )
+        page = PageFace(PageFeed(facts), self._status)
+        metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
         interceptors = []
         if self.options.token is not None:
             interceptors.append(
@@ -139,19 +154,28 @@ class Master:
         server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
         self.address = await listen(server, self.options.listen)
         if self.options.metrics != "off":
-            http = await start_http(self.options.metrics, metrics, self._status, self._exit_code)
+            http = await start_http(self.options.metrics, metrics, self._status, self._exit_code, page)
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
         self._make_folder()
         stack.callback(self.folder.close)
         orders = build.build_orders(self.experiment, self._dataset, self._model)
         self.driver = Driver(
-            run_id, self.experiment.name, self._settings, self._arithmetic, orders, self.folder, metrics
+            run_id,
+            self.experiment.name,
+            self._settings,
+            self._arithmetic,
+            orders,
+            self.folder,
+            metrics,
+            listeners=(watchers.hear_record, page.hear_record),
         )
         stack.callback(self.driver.close)
-        self._add_services(server)
+        self._add_services(server, watchers, started_unix_seconds)
         await server.start()
         stack.push_async_callback(server.stop, GRACE_SECONDS)
+        stack.callback(lambda: watchers.end(self._ending()))
+        stack.push_async_callback(page.end)
         lag = LoopLag(metrics)
         lag.start()
         stack.push_async_callback(lag.stop)
@@ -165,16 +189,16 @@ class Master:
         self.folder.write_experiment(to_toml(self.experiment))
         self.folder.write_environment()
 
-    def _add_services(self, server: grpc.aio.Server) -> None:
+    def _add_services(self, server: grpc.aio.Server, watchers: Watchers, started_unix_seconds: float) -> None:
         face = TrainingFace(self.driver, self._dataset)
-        facts = RunFacts(self.experiment.rounds, str(self.folder.path), time.time(), __version__)
+        facts = RunFacts(self.experiment.rounds, str(self.folder.path), started_unix_seconds, __version__)
         control = Control(self.driver, facts, time.monotonic)
         healthy = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
         server.add_generic_rpc_handlers(
             (
                 rpc.training_handler(face.session, face.fetch_rows),
-                rpc.control_handler(control.status, control.workers, control.stop),
+                rpc.control_handler(control.status, control.workers, control.stop, watchers.watch),
             )
         )
 
@@ -182,8 +206,12 @@ class Master:
         return run_status(self.driver.training, time.monotonic())
 
     def _exit_code(self) -> int | None:
+        ending = self._ending()
+        return None if ending is None else ending.exit_code
+
+    def _ending(self) -> Ending | None:
         ending = self.driver.training.ending
-        return None if ending is None else ending[1]
+        return None if ending is None else Ending(*ending)
 
     def interrupt(self) -> None:
         """End the run in order: the folder is whole, workers are told."""
@@ -192,6 +220,7 @@ class Master:
     def _announce(self) -> None:
         log.info(
             "the master listens",
+            run=self.driver.run,
             address=self.address,
             metrics=self.metrics_address or "off",
             folder=str(self.folder.path),
@@ -228,5 +257,6 @@ class Master:
             finish.exit_code,
             score=self.driver.training.chronicle.score,
             score_name=self._model.score_name,
+            round_trip_seconds=self.driver.training.experience.paces.typical_round_trip(),
             peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         )

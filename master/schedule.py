@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from common.codes.base import Assignment
+from master.paces import Paces
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Schedule(Protocol):
         """``place`` reported ``chunk``, which took ``seconds`` by its clock."""
 
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
-        """``place`` has received ``n_queues`` queues, the last ``seconds`` ago; or the start of the round."""
+        """``place`` received the newest of ``n_queues`` queues so long ago; of 0, the round."""
 
     def drop(self, place: int, now: float) -> None:
         """Nothing is expected of ``place`` any more: its link is gone, or it does not answer."""
@@ -53,11 +54,11 @@ class Schedule(Protocol):
     def wakes_at(self) -> float | None:
         """When ``tick`` has something to do."""
 
-    def is_idle(self, place: int) -> bool:
-        """Whether ``place`` was handed nothing that it has not reported; False where workers go on alone."""
+    def n_left(self, place: int) -> int:
+        """So many chunks ``place`` is to compute yet, as things stand; the one in hand counts."""
 
-    def busy_until(self, now: float) -> dict[int, float]:
-        """Place -> when the chunk in its hand should be finished; empty where that does not matter."""
+    def busy_since(self, now: float) -> dict[int, float]:
+        """Place -> when the chunk in its hand was begun; empty where that does not matter."""
 
     def take_changes(self, now: float) -> list[Requeue]:
         """Queues that must be sent to their places now."""
@@ -68,25 +69,36 @@ class FixedOrder:
 
     Args:
         assignment: chunks of every place in the order in which they are computed.
+        paces: round trips are observed here.
     """
 
     wakes_at = None
 
-    def __init__(self, assignment: Assignment) -> None:
+    def __init__(self, assignment: Assignment, paces: Paces) -> None:
         self._assignment = assignment
+        self._paces = paces
+        self._begun_at = 0.0
+        self._joined_at: dict[int, float] = {}
         self._queues: dict[int, list[int]] = {}
         self._dropped: set[int] = set()
         self._changed: dict[int, None] = {}
 
     def begin(self, places: Iterable[int], now: float) -> None:
         """Each place follows its order."""
+        first = not self._queues
+        if first:
+            self._begun_at = now
         for place in places:
             self._queues[place] = list(self._assignment.orders[place])
+            if not first:
+                self._joined_at[place] = now
             self._dropped.discard(place)
             self._changed.pop(place, None)
 
     def heard(self, place: int, n_queues: int, seconds: float, now: float) -> None:
-        """Not minded."""
+        """Tells how long a small frame takes there and back; queues are so rare that they are not minded."""
+        if n_queues == 0:
+            self._paces.observe_echo(place, self._joined_at.get(place, self._begun_at), seconds, now)
 
     def finished(self, place: int, chunk: int, seconds: float, now: float) -> None:
         """Cost O(load)."""
@@ -120,16 +132,18 @@ class FixedOrder:
     def tick(self, now: float) -> None:
         """Changes nothing."""
 
-    def is_idle(self, place: int) -> bool:
-        """Never: only the end of its order stops a worker."""
-        return False
+    def n_left(self, place: int) -> int:
+        """The rest of its order."""
+        return len(self._queues.get(place, ()))
 
-    def busy_until(self, now: float) -> dict[int, float]:
+    def busy_since(self, now: float) -> dict[int, float]:
         """Not minded."""
         return {}
 
     def take_changes(self, now: float) -> list[Requeue]:
         """The queues that ``redo`` changed."""
+        if not self._changed:
+            return []
         changed = [Requeue(place, tuple(self._queues[place])) for place in self._changed]
         self._changed = {}
         return changed

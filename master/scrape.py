@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from common.history import RoundRecord
 from common.version import __version__
+from master.fleet import Fleet
 from master.status import STATES, PlaceStatus, RunStatus
 
 MAX_PLACES = 200
@@ -62,6 +64,70 @@ _LAST_ROUND: tuple[tuple[str, str, Callable[[RoundRecord], float | None]], ...] 
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is known of a place with a worker at a scrape."""
+
+    number: int
+    status: PlaceStatus
+    arrived_seconds: float | None
+    chunks: float
+    work_seconds: float
+    now: float
+
+    @property
+    def seen_at(self) -> float | None:
+        ago = self.status.last_seen_seconds
+        return None if ago is None else self.now - ago
+
+
+_OfPlace = Callable[[_Place], float | None]
+_PLACES: tuple[tuple[type[GaugeMetricFamily] | type[CounterMetricFamily], str, str, _OfPlace], ...] = (
+    (
+        GaugeMetricFamily,
+        "gradcode_place_last_arrival_seconds",
+        "Time from the start of its round to the place's newest report in the last round's record.",
+        lambda place: place.arrived_seconds,
+    ),
+    (
+        GaugeMetricFamily,
+        "gradcode_place_last_seen_timestamp_seconds",
+        "When the place's link last brought a report or a message.",
+        lambda place: place.seen_at,
+    ),
+    (
+        GaugeMetricFamily,
+        "gradcode_place_chunk_seconds",
+        "Speed estimate: remembered time the place takes for a chunk.",
+        lambda place: place.status.seconds_per_chunk,
+    ),
+    (
+        GaugeMetricFamily,
+        "gradcode_place_round_trip_seconds",
+        "Remembered time from sending the place a small frame to hearing of it.",
+        lambda place: place.status.round_trip_seconds,
+    ),
+    (
+        CounterMetricFamily,
+        "gradcode_place_straggles",
+        "Rounds in which the place was a straggler.",
+        lambda place: place.status.straggles,
+    ),
+    (
+        CounterMetricFamily,
+        "gradcode_place_chunks",
+        "Chunks that the place has finished, late ones included.",
+        lambda place: place.chunks,
+    ),
+    (
+        CounterMetricFamily,
+        "gradcode_place_work_seconds",
+        "Seconds that these chunks took, by the worker's clock.",
+        lambda place: place.work_seconds,
+    ),
+)
+
+
 class WindowMax:
     """The largest value of the last ``seconds``.
 
@@ -109,16 +175,15 @@ class Scrape(Collector):
         self._wall_clock = wall_clock
         self._max_places = max_places
         self._latest: dict[str, float] = {}
-        self._arrivals: dict[int, float] = {}
+        self._fleet = Fleet()
 
     def record(self, record: RoundRecord) -> None:
-        """Remember what the last round came to, and when each place last reported in it."""
+        """Remember what the last round came to, and add it up. Cost O(finished chunks)."""
         for name, _, value_of in _LAST_ROUND:
             value = value_of(record)
             if value is not None:
                 self._latest[name] = value
-        newest = sorted(record.chunks, key=lambda row: (row.round, row.arrived_seconds))
-        self._arrivals = {row.place: row.arrived_seconds for row in newest}
+        self._fleet.record(record)
 
     def describe(self) -> Iterator[Metric]:
         """The names only: there may be no run to ask yet."""
@@ -138,7 +203,8 @@ class Scrape(Collector):
             f"Largest lag of the event loop in the last {LAG_WINDOW_SECONDS:g} s.",
             value=self.lag.value(self._clock()),
         )
-        yield from self._places(self._slowest(status.places))
+        yield from self._fleet.families()
+        yield from self._places(self._slowest([each for each in status.places if each.state != "lost"]))
 
     def _run(self, status: RunStatus) -> Iterator[Metric]:
         build = GaugeMetricFamily("gradcode_build_info", "The version that runs.", labels=["version"])
@@ -146,12 +212,18 @@ class Scrape(Collector):
         yield build
         plan = GaugeMetricFamily(
             "gradcode_plan_info",
-            "The plan: its code, number of places and epoch.",
-            labels=["code", "n", "epoch"],
+            "The plan: its code, number n of places, any s of which may be lost, and epoch.",
+            labels=["code", "n", "s", "epoch"],
         )
         if status.code:
-            plan.add_metric([status.code, str(len(status.places)), str(status.epoch)], 1)
+            n, s = len(status.places), status.n_stragglers
+            plan.add_metric([status.code, str(n), str(s), str(status.epoch)], 1)
         yield plan
+        yield GaugeMetricFamily(
+            "gradcode_tolerated_losses",
+            "Any so many places may be lost and rounds are still exact; no sample without a plan.",
+            value=status.n_stragglers if status.code else None,
+        )
         phase = GaugeMetricFamily("gradcode_run_phase", "1 for the phase of the run.", labels=["phase"])
         for each in PHASES:
             phase.add_metric([each], float(each == status.phase))
@@ -178,30 +250,20 @@ class Scrape(Collector):
         return sorted(places, key=lambda each: -(each.seconds_per_chunk or 0.0))[: self._max_places]
 
     def _places(self, places: Sequence[PlaceStatus]) -> Iterator[Metric]:
-        arrival = GaugeMetricFamily(
-            "gradcode_place_last_arrival_seconds",
-            "Time from the start of its round to the place's newest report in the last round's record.",
-            labels=["place"],
-        )
-        seen = GaugeMetricFamily(
-            "gradcode_place_last_seen_timestamp_seconds",
-            "When the place's link last brought a report or a message; no sample without a link.",
-            labels=["place"],
-        )
-        pace = GaugeMetricFamily(
-            "gradcode_place_chunk_seconds", "Remembered time the place takes for a chunk.", labels=["place"]
-        )
-        straggles = CounterMetricFamily(
-            "gradcode_place_straggles", "Rounds in which the place was a straggler.", labels=["place"]
-        )
-        now = self._wall_clock()
+        """One sample a place; where there is no worker, or no value yet, there is none."""
+        known = list(self._known(places))
+        for kind, name, meaning, value_of in _PLACES:
+            family = kind(name, meaning, labels=["place"])
+            for each in known:
+                value = value_of(each)
+                if value is not None:
+                    family.add_metric([str(each.number)], value)
+            yield family
+
+    def _known(self, places: Sequence[PlaceStatus]) -> Iterator[_Place]:
+        now, fleet, arrivals = self._wall_clock(), self._fleet, self._fleet.arrivals()
         for each in places:
-            place = [str(each.place)]
-            if each.place in self._arrivals:
-                arrival.add_metric(place, self._arrivals[each.place])
-            if each.last_seen_seconds is not None:
-                seen.add_metric(place, now - each.last_seen_seconds)
-            if each.seconds_per_chunk is not None:
-                pace.add_metric(place, each.seconds_per_chunk)
-            straggles.add_metric(place, each.straggles)
-        yield from (arrival, seen, pace, straggles)
+            number = each.place
+            if number is not None:
+                work = (fleet.chunks(number), fleet.seconds(number))
+                yield _Place(number, each, arrivals.get(number), *work, now)

@@ -17,10 +17,11 @@ class PlaceStatus:
 
     Attributes:
         state: one of STATES.
-        chunks_finished: in the round in hand. load: how many chunks the place has.
+        chunks_finished: in the round in hand. load: how many it computes in it, as things stand.
         seconds_per_chunk: remembered from round to round; None before the first report.
         last_seen_seconds: since the last frame; None without a link.
         straggles: rounds in which the place was a straggler.
+        round_trip_seconds: remembered from frame to frame; None where it is not measured.
     """
 
     place: int | None
@@ -31,11 +32,15 @@ class PlaceStatus:
     seconds_per_chunk: float | None
     last_seen_seconds: float | None
     straggles: int
+    round_trip_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The run at one moment; ``detail`` is the phase in words."""
+    """The run at one moment; ``detail`` is the phase in words.
+
+    Any ``n_stragglers`` places of the plan may be absent and rounds are still exact.
+    """
 
     phase: str
     detail: str
@@ -46,6 +51,7 @@ class RunStatus:
     elapsed_seconds: float
     places: tuple[PlaceStatus, ...]
     spares: tuple[PlaceStatus, ...]
+    n_stragglers: int = 0
 
 
 def run_status(training: Training, now: float) -> RunStatus:
@@ -66,6 +72,7 @@ def run_status(training: Training, now: float) -> RunStatus:
             for link in training.members.links.values()
             if link.place is None
         ),
+        n_stragglers=0 if training.code is None else training.code.n_stragglers,
     )
 
 
@@ -83,17 +90,27 @@ def _detail(training: Training) -> str:
 def _place(training: Training, place: int, typical: float | None, now: float) -> PlaceStatus:
     link = training.members.at(place)
     work = None if training.round is None else training.round.works[place]
-    load = 0 if training.code is None else len(training.code.assignment.orders[place])
     return PlaceStatus(
         place=place,
         worker=training.members.name_at(place),
         state=_state(training, place, typical, now),
         chunks_finished=0 if work is None else len(work.arrived),
-        load=load,
+        load=_load(training, place),
         seconds_per_chunk=training.experience.paces.seconds.get(place),
         last_seen_seconds=None if link is None else now - link.seen_at,
         straggles=training.chronicle.totals.straggles.get(place, 0),
+        round_trip_seconds=training.experience.paces.round_trip_seconds.get(place),
     )
+
+
+def _load(training: Training, place: int) -> int:
+    """Chunks that the place holds; where the master hands them out, those of this round."""
+    current = training.round
+    if training.code is None:
+        return 0
+    if not training.code.scheduled:
+        return len(training.code.assignment.orders[place])
+    return 0 if current is None else len(current.works[place].arrived) + current.schedule.n_left(place)
 
 
 def _state(training: Training, place: int, typical: float | None, now: float) -> str:

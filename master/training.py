@@ -16,6 +16,7 @@ from common.errors import InvalidSpec
 from common.history import RoundRecord
 from master import events as ev
 from master.chronicle import Chronicle
+from master.deadlines import sooner
 from master.experience import Experience
 from master.intake import fate_of
 from master.joining import GiveUp, Joining, KeepWaiting, Patience
@@ -86,16 +87,17 @@ class Training:
         if self.phase == "joining":
             begins_at = self._joining.wakes_at(self.code is None, len(self.members.links))
             return begins_at if begins_at > now else None
-        if self._open_round is None:
+        current = self._open_round
+        if current is None:
             return None
-        times = (self._open_round.wakes_at(now), self._patience.wakes_at, self._stops_at)
-        return min((time for time in times if time is not None), default=None)
+        return sooner(sooner(current.wakes_at(now), self._patience.wakes_at), self._stops_at)
 
     @property
     def _open_round(self) -> Round | None:
         """The round in hand, while it has no outcome."""
-        running = self.round is not None and self.phase == "running" and self.round.outcome is None
-        return self.round if running else None
+        current = self.round
+        running = current is not None and self.phase == "running" and current.outcome is None
+        return current if running else None
 
     @property
     def _stops_at(self) -> float | None:
@@ -345,11 +347,12 @@ class Training:
         """What follows from time and state alone."""
         if self.phase == "joining":
             return self._try_to_begin(now)
-        if self._open_round is None:
+        current, stops_at = self._open_round, self._stops_at
+        if current is None:
             return []
-        if self._stops_at is not None and now >= self._stops_at:
+        if stops_at is not None and now >= stops_at:
             return self._end(f"max_seconds = {self.settings.max_seconds:g} have passed", 0)
-        return self._mind_stuck(self._open_round, now)
+        return self._mind_stuck(current, now)
 
     def _mind_stuck(self, current: Round, now: float) -> list[ev.Command]:
         stuck = ""

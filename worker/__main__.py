@@ -14,7 +14,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 import argparse
 import asyncio
-import logging
 import signal
 import socket
 import sys
@@ -26,10 +25,9 @@ from common.errors import GradcodeError, InvalidSpec
 from common.lifeline import end_with_parent
 from common.tokens import read_token
 from common.wire.rpc import parse_address
+from worker.logs import configure_logs
 from worker.metrics import MetricsServer, WorkerMetrics
 from worker.service import Worker, package_version
-
-log = logging.getLogger("gradcode.worker")
 
 _EPILOG = """\
 examples:
@@ -57,12 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as ``--help`` lists them.
     """
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=arguments.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s worker: %(message)s",
-        force=True,
-    )
+    configure_logs(arguments.log_level, arguments.log_format)
     if arguments.stop_on_eof:
         end_with_parent()
     try:
@@ -97,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=("debug", "info", "warning", "error"),
         help="how much to log to stderr (default: info)",
     )
+    add(
+        "--log-format",
+        default="auto",
+        choices=("auto", "text", "json"),
+        help="auto: text on a terminal, JSON otherwise",
+    )
     add("--version", action="version", version=f"gradcode worker {package_version()}")
     return parser
 
@@ -127,7 +126,7 @@ async def _work(arguments: argparse.Namespace) -> int:
 
 
 def _asked_to_leave(worker: Worker, number: int) -> None:
-    log.info("%s: leaving after the round in hand", signal.Signals(number).name)
+    worker.log.info("%s: leaving after the round in hand", signal.Signals(number).name)
     worker.stop()
     # A second signal ends the process at once, as if nobody listened.
     loop = asyncio.get_running_loop()
@@ -146,7 +145,7 @@ def _serve_metrics(address: str, metrics: WorkerMetrics, worker: Worker) -> Metr
     except OSError as error:
         rule = f"must be an address that can be listened on ({error.strerror or error})"
         raise InvalidSpec("--metrics-address", rule, address) from None
-    log.info("metrics at http://%s:%d/metrics", host, server.port)
+    worker.log.info("metrics at http://%s:%d/metrics", host, server.port)
     return server
 
 

@@ -31,6 +31,7 @@ class Report:
         stamp: of the round that the chunk was computed in.
         chunk: its id.
         seconds: from taking it in hand to now, injected delays included.
+        waited_seconds: how long it had waited before that, since the parameters were there.
         result: what is known of it.
         due: numbers of the fixed messages that are complete now; none if ``late``.
         late: the round was over before.
@@ -39,6 +40,7 @@ class Report:
     stamp: Stamp
     chunk: int
     seconds: float
+    waited_seconds: float
     result: ChunkResult
     due: tuple[int, ...]
     late: bool
@@ -49,6 +51,8 @@ class _Round:
     stamp: Stamp
     clock: RunClock
     queue: deque[int]
+    queued_at: dict[int, float]
+    given_at: float = 0.0
     array_bytes: memoryview | None = None
     parameters: NDArray[Any] | None = None
     finished: set[int] = field(default_factory=set)
@@ -109,7 +113,8 @@ class Engine:
     def begin(self, stamp: Stamp, clock: RunClock) -> None:
         """A round begins, with every chunk waiting or none; computing starts when ``give`` is called."""
         with self._changed:
-            self._round = _Round(stamp, clock, deque(self._chunks))
+            queued_at = dict.fromkeys(self._chunks, time.monotonic())
+            self._round = _Round(stamp, clock, deque(self._chunks), queued_at)
             self._stale = True
             self._changed.notify()
 
@@ -118,6 +123,7 @@ class Engine:
         with self._changed:
             if self._round is not None:
                 self._round.array_bytes = array_bytes
+                self._round.given_at = time.monotonic()
                 self._changed.notify()
 
     def replace_queue(self, chunks: Iterable[int]) -> None:
@@ -129,6 +135,8 @@ class Engine:
                 if self._in_hand is not None and self._in_hand[0] is current:
                     done.add(self._in_hand[1])
                 current.queue = deque(each for each in dict.fromkeys(chunks) if each not in done)
+                known, now = current.queued_at, time.monotonic()
+                current.queued_at = {each: known.get(each, now) for each in current.queue}
                 self._changed.notify()
 
     def stop(self) -> None:
@@ -165,8 +173,8 @@ class Engine:
         except BaseException as error:  # the event loop must hear of it, whatever it is
             self._failed(error)
 
-    def _next(self) -> tuple[_Round, int] | None:
-        """Wait for a chunk to compute; None when closed."""
+    def _next(self) -> tuple[_Round, int, float] | None:
+        """Wait for a chunk to compute, and say how long it has waited; None when closed."""
         with self._changed:
             while not self._closed.is_set():
                 if self._stale:
@@ -174,12 +182,14 @@ class Engine:
                     self._stale = False
                 current = self._round
                 if current is not None and current.array_bytes is not None and current.queue:
-                    self._in_hand = (current, current.queue.popleft())
-                    return self._in_hand
+                    chunk = current.queue.popleft()
+                    self._in_hand = (current, chunk)
+                    since = max(current.given_at, current.queued_at[chunk])
+                    return current, chunk, time.monotonic() - since
                 self._changed.wait()
         return None
 
-    def _compute(self, current: _Round, chunk: int) -> None:
+    def _compute(self, current: _Round, chunk: int, waited_seconds: float) -> None:
         begun = time.monotonic()
         if current.parameters is None:
             assert current.array_bytes is not None
@@ -193,7 +203,8 @@ class Engine:
             due = () if late else tuple(self._computer.due(chunk))
             current.finished.add(chunk)
         if not self._closed.is_set():
-            self._report(Report(current.stamp, chunk, time.monotonic() - begun, result, due, late))
+            seconds = time.monotonic() - begun
+            self._report(Report(current.stamp, chunk, seconds, waited_seconds, result, due, late))
 
     def _endure(self, current: _Round, chunk: int, begun: float) -> bool:
         """Work as much longer as the injected delays say; False if that was cut short."""

@@ -10,7 +10,6 @@ is gone. It has the number of the former one all the same, because whoever start
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -23,8 +22,7 @@ from typing import NoReturn, Protocol
 from common.delays import Delays
 from common.interruptions import FREEZE, Walk
 from common.lifeline import ends_with_parent
-
-log = logging.getLogger("gradcode.worker")
+from worker.logs import WorkerLog
 
 # The helper ends with the process it is there for: nobody is left behind, and no later owner of the number
 # is let go on.
@@ -66,10 +64,12 @@ class OwnProcess:
     """A worker that is alone in its process.
 
     Args:
+        log: of the worker.
         leaving: whether the worker was asked to leave; then it does not come back from a death.
     """
 
-    def __init__(self, leaving: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, log: WorkerLog, leaving: Callable[[], bool] = lambda: False) -> None:
+        self._log = log
         self._leaving = leaving
 
     def freeze(self, seconds: float, closed: threading.Event) -> None:
@@ -91,7 +91,7 @@ class OwnProcess:
             try:
                 _start_again(for_seconds)
             except OSError as error:
-                log.error("cannot come back from an injected death: %s", error)
+                self._log.error("cannot come back from an injected death: %s", error)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

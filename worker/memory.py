@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import InvalidSpec
+from common.wire import frames as wire
+from worker.compute import needed_bytes
 
 _MEMINFO = Path("/proc/meminfo")
 # Limits of a container and what it has taken of them, for both versions of control groups.
@@ -29,6 +31,15 @@ def require(n_bytes: int, purpose: str) -> None:
     if available is not None and n_bytes > available:
         rule = f"must be at least {_megabytes(n_bytes)} for {purpose}"
         raise InvalidSpec("available memory", rule, _megabytes(available))
+
+
+def require_room(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:
+    """Raise InvalidSpec unless rows and finished gradients of the place have room here."""
+    load = len(order.data.ranges)
+    gradients = max(order.memory_bytes, needed_bytes(load, order.n_parameters, order.compute_dtype))
+    n_rows = 0 if order.data.sparse else sum(each.end - each.begin for each in missing)
+    rows = n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
+    require(gradients + rows, f"rows and {load} gradients of place {welcome.place}")
 
 
 def _machine() -> int | None:

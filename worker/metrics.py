@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+from common.boundaries import SECONDS, SHORT_SECONDS
 
 
 class WorkerMetrics:
@@ -19,11 +19,23 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
-        self.chunk_seconds = Histogram(
-            "gradcode_worker_chunk_compute_seconds",
+        self.chunk_seconds = self._histogram(
+            "chunk_compute",
             "Time from taking a chunk in hand to its gradient, injected delays included.",
-            buckets=_SECONDS,
-            registry=self.registry,
+            SECONDS,
+        )
+        self.queue_seconds = self._histogram(
+            "queue",
+            "Time a chunk that was then computed had waited since the parameters were there.",
+            SECONDS,
+        )
+        self.encode_seconds = self._histogram(
+            "encode", "Time to add up a message and to make it ready to be sent.", SHORT_SECONDS
+        )
+        self.send_seconds = self._histogram(
+            "send",
+            "Time to write a frame to the link; a link that is full makes writing wait.",
+            SHORT_SECONDS,
         )
         self.chunks = self._counter("chunks", "Chunks finished, late ones included.")
         self.late_chunks = self._counter("late_chunks", "Chunks finished after their round was over.")
@@ -40,6 +52,9 @@ class WorkerMetrics:
         self.linked = Gauge(
             "gradcode_worker_linked", "1 while there is a link to the master.", registry=self.registry
         )
+
+    def _histogram(self, name: str, what: str, boundaries: tuple[float, ...]) -> Histogram:
+        return Histogram(f"gradcode_worker_{name}_seconds", what, buckets=boundaries, registry=self.registry)
 
     def _counter(self, name: str, what: str) -> Counter:
         return Counter(f"gradcode_worker_{name}", what, registry=self.registry)

@@ -169,6 +169,7 @@ class Seat:
         result = report.result
         self._metrics.chunks.inc()
         self._metrics.chunk_seconds.observe(report.seconds)
+        self._metrics.queue_seconds.observe(report.waited_seconds)
         heard_seconds = time.monotonic() - self._heard_at
         frame = wire.ChunkFinished(
             stamp=report.stamp,
@@ -199,11 +200,13 @@ class Seat:
         Raises:
             ProtocolError: its terms are not finished, or not possible.
         """
+        begun = time.monotonic()
         if self._engine.work_of(pending.terms) <= _BRIEF_WORK:
             array_bytes = self._engine.combine(pending.terms, pending.n_parts)
         else:
             array_bytes = await asyncio.to_thread(self._engine.combine, pending.terms, pending.n_parts)
         self._metrics.messages.inc()
+        self._metrics.encode_seconds.observe(time.monotonic() - begun)
         return array_bytes
 
 

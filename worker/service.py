@@ -16,8 +16,6 @@ from common.wire.rpc import bearer, client_options, parse_address
 from worker.metrics import WorkerMetrics
 from worker.session import Ended, Memory, Session
 
-log = logging.getLogger("gradcode.worker")
-
 FIRST_PAUSE_SECONDS = 0.2
 """Pause before dialing again the first time; it doubles from one attempt to the next."""
 LONGEST_PAUSE_SECONDS = 5.0
@@ -64,6 +62,7 @@ class Worker:
         self._stop = stop_event or asyncio.Event()
         self._session: Session | None = None
         self._kept = Memory(name, package_version(), bearer(token), self.metrics, own_process)
+        self.log = self._kept.log
 
     def stop(self) -> None:
         """Finish the round in hand, say goodbye, end; from the event loop's thread."""
@@ -89,9 +88,8 @@ class Worker:
             dialed_at = loop.time()
             ended, welcomed = await self._link()
             if not ended.again:
-                log.log(
-                    logging.ERROR if ended.exit_code else logging.INFO, "%s: %s", self.address, ended.reason
-                )
+                level = logging.ERROR if ended.exit_code else logging.INFO
+                self.log.log(level, "%s: %s", self.address, ended.reason)
                 return ended.exit_code
             if ended.dead_seconds:
                 await self._be_dead(ended)
@@ -102,10 +100,12 @@ class Worker:
                 if linked_at - dialed_at > _STEADY_SECONDS:
                     pause = FIRST_PAUSE_SECONDS
             if self._give_up_seconds is not None and loop.time() - linked_at >= self._give_up_seconds:
-                log.error("%s: %s; giving up after %g s", self.address, ended.reason, self._give_up_seconds)
+                self.log.error(
+                    "%s: %s; giving up after %g s", self.address, ended.reason, self._give_up_seconds
+                )
                 return GradcodeError.exit_code
             jittered = pause * random.uniform(0.75, 1.25)
-            log.warning("%s: %s; dialing again in %.1f s", self.address, ended.reason, jittered)
+            self.log.warning("%s: %s; dialing again in %.1f s", self.address, ended.reason, jittered)
             await self._until_stopped(asyncio.sleep(jittered))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return 0
@@ -143,7 +143,7 @@ class Worker:
 
     async def _be_dead(self, ended: Ended) -> None:
         """Forget everything, and wait until it is time to come back or to leave."""
-        log.warning("%s: %s, for %g s", self.address, ended.reason, ended.dead_seconds)
+        self.log.warning("%s: %s, for %g s", self.address, ended.reason, ended.dead_seconds)
         self._kept.forget()
         self._kept.state = "dead"
         await self._until_stopped(asyncio.sleep(ended.dead_seconds))

@@ -6,7 +6,6 @@ The rules of the conversation are at the head of protos/gradcode/v1/training.pro
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,15 +18,13 @@ from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec
 from common.wire import frames as wire
 from common.wire.rpc import Metadata, session_method
-from worker import memory
-from worker.compute import needed_bytes
 from worker.injected import Fate, OwnProcess, Victim
+from worker.logs import WorkerLog
+from worker.memory import require_room
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
 from worker.rows import RowCache, fetch
 from worker.seat import Seat
-
-log = logging.getLogger("gradcode.worker")
 
 DRAIN_SECONDS = 5.0
 """How long a worker that was asked to leave goes on with its round."""
@@ -64,6 +61,7 @@ class Memory:
         name: the worker's. package_version: of this installation. metadata: of every call.
         own_process: whether injected freezes and deaths may befall the whole process.
         state: what the worker does, in a word. n_links: how many links brought a Welcome.
+        log: where this worker's lines go, bound to run and round.
     """
 
     name: str
@@ -75,6 +73,10 @@ class Memory:
     fate: Fate = field(default_factory=Fate)
     state: str = "dialing"
     n_links: int = 0
+    log: WorkerLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = WorkerLog(self.name)
 
     def forget(self) -> None:
         """Be as a worker that has just been started."""
@@ -175,7 +177,9 @@ class Session:
         try:
             while (raw := await self._next()) is not None:
                 await self._awake.wait()
+                begun = self._loop.time()
                 await self._call.write(raw)
+                self._metrics.send_seconds.observe(self._loop.time() - begun)
                 self._metrics.send_bytes.inc(len(raw))
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -273,6 +277,8 @@ class Session:
             self._refuse(f"the master speaks protocol {theirs}, this worker speaks {ours}")
             return
         self._leave_seat()
+        log = self._kept.log
+        log.bind(run=frame.run, place=frame.place, round=None)
         if not self.welcomed:
             self.welcomed = True
             self._metrics.linked.set(1)
@@ -291,13 +297,17 @@ class Session:
         try:
             cache, dtype = self._kept.cache, order.compute_dtype
             missing = cache.missing(order.data, dtype)
-            _require_memory(welcome, order, missing)
+            require_room(welcome, order, missing)
             for each in missing:
                 rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
                 self._metrics.fetched_ranges.inc()
                 cache.put(order.data, each, dtype, rows)
             rows_of = cache.rows_of(order.data, dtype)
-            victim: Victim = OwnProcess(lambda: self._draining) if self._kept.own_process else _Silence(self)
+            victim: Victim = (
+                OwnProcess(self._kept.log, lambda: self._draining)
+                if self._kept.own_process
+                else _Silence(self)
+            )
             self._seat = Seat(
                 welcome, rows_of, self._outbox, self._metrics, self._kept.fate, victim, self._fail
             )
@@ -331,6 +341,7 @@ class Session:
         if self._draining:
             self._drained()
         else:
+            self._kept.log.bind(round=frame.stamp.round)
             self._for_seat(Seat.start)(frame)
 
     def _hear_stop(self, frame: wire.StopRound) -> None:
@@ -369,15 +380,6 @@ class _Silence:
 
     def die(self, for_seconds: float) -> None:
         self._loop.call_soon_threadsafe(self._session.die, for_seconds)
-
-
-def _require_memory(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:
-    """Raise InvalidSpec unless rows and finished gradients of the place have room here."""
-    load = len(order.data.ranges)
-    gradients = max(order.memory_bytes, needed_bytes(load, order.n_parameters, order.compute_dtype))
-    n_rows = 0 if order.data.sparse else sum(each.end - each.begin for each in missing)
-    rows = n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
-    memory.require(gradients + rows, f"rows and {load} gradients of place {welcome.place}")
 
 
 def brief(details: str) -> str:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from common.codes.approximate_decoders import FixedWeights
-from common.codes.base import Assignment, Decoder, GradientCode, Message, Requester, Term
-from common.codes.decoders import PlainSum
-from common.codes.frames import colours, cosine_frame, random_frame
+from common.codes.base import Assignment, GradientCode
 from common.codes.order_search import searched_order
 from common.codes.ordering import q_max
 from common.codes.parameters import canonical, check_size, whole
-from common.codes.partial_coefficients import AllFinishers
-from common.codes.signed import rows_of
-from common.codes.tallies import CoverChunks
+from common.codes.requested import code_on_request
 from common.errors import InvalidSpec
 
 MOST_SEARCHED = 1_000_000
@@ -25,48 +19,6 @@ MOST_SEARCHED = 1_000_000
 
 MOST_GREEDY = 10_000_000
 """The same, up to which they are at least made by the search's greedy start: two seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class FewestWorkers:
-    """Asks each chunk of one of its finishers, with coefficient 1, and few workers altogether.
-
-    Greedy set cover: the worker that can send most of the chunks not yet asked for comes next, ties going
-    to the lowest number. At most 1 + ln(largest load) times as many workers as necessary.
-
-    Cost: O(finishers), times the logarithm of the number of workers.
-    """
-
-    def choose(self, finishers: Mapping[int, Collection[int]]) -> tuple[Message, ...]:
-        """Messages in the order in which they were chosen, terms by ascending chunk.
-
-        >>> requester = FewestWorkers()
-        >>> [(message.worker, [term.chunk for term in message.terms])
-        ...  for message in requester.choose({0: {0, 3}, 1: {1, 3}, 2: {1}, 3: {3}})]
-        [(3, [0, 1, 3]), (1, [2])]
-        """
-        can_send: dict[int, list[int]] = {}
-        for chunk in sorted(finishers):
-            for worker in set(finishers[chunk]):
-                can_send.setdefault(worker, []).append(chunk)
-        open_chunks = {worker: len(chunks) for worker, chunks in can_send.items()}
-        queue = [(-count, worker) for worker, count in open_chunks.items()]
-        heapq.heapify(queue)
-        asked: set[int] = set()
-        chosen = []
-        while queue:
-            count, worker = heapq.heappop(queue)
-            if open_chunks[worker] != -count:  # stale: some of its chunks have been asked of others since
-                if open_chunks[worker]:
-                    heapq.heappush(queue, (-open_chunks[worker], worker))
-                continue
-            own = [chunk for chunk in can_send[worker] if chunk not in asked]
-            for chunk in own:
-                for finisher in set(finishers[chunk]):
-                    open_chunks[finisher] -= 1
-            asked.update(own)
-            chosen.append(Message(worker, tuple(Term(chunk, 0, 1.0) for chunk in own)))
-        return tuple(chosen)
 
 
 def partial_stragglers(
@@ -130,8 +82,6 @@ def partial_stragglers(
     parts = whole("n_parts", n_parts, least=1, most=copies, most_is="replication")
     seed = whole("seed", seed, least=0)
     check_size(n, copies * per_block * parts)
-    if not isinstance(adaptive, bool):
-        raise InvalidSpec("adaptive", "must be True or False", adaptive)
     if placement not in ("cyclic", "random"):
         raise InvalidSpec("placement", "must be cyclic or random", placement)
     if placement == "random":
@@ -139,20 +89,8 @@ def partial_stragglers(
     else:
         orders = tuple(_order(worker, n, copies, per_block) for worker in range(n))
         assignment = Assignment(n * per_block, orders)
-    requester: Requester = FewestWorkers()
-    decoder: Decoder = PlainSum()
-    rows = frame_rows(frame, assignment, parts, seed)
-    if parts > 1:
-        requester, decoder = AllFinishers(rows, adaptive), FixedWeights(rows)
-    return GradientCode(
-        spec=canonical(partial_stragglers, n, copies, per_block, parts, frame, seed, adaptive, placement),
-        assignment=assignment,
-        requester=requester,
-        decoder=decoder,
-        stop_rule=CoverChunks(n * per_block, parts),
-        n_stragglers=copies - (1 if adaptive else parts),
-        n_parts=parts,
-    )
+    spec = canonical(partial_stragglers, n, copies, per_block, parts, frame, seed, adaptive, placement)
+    return code_on_request(spec, assignment, copies, parts, frame, seed, adaptive)
 
 
 def random_placement(
@@ -216,26 +154,6 @@ def _taking_turns(
         tuple(sorted(own, key=lambda chunk: (own[chunk], chunk if own[chunk] % 2 == 0 else -chunk)))
         for own in shares
     )
-
-
-def frame_rows(frame: str, assignment: Assignment, n_parts: int, seed: int) -> tuple[tuple[float, ...], ...]:
-    """A row of ``n_parts`` numbers for every worker, such that the holders of a chunk have independent ones.
-
-    Args:
-        frame: ``cosine`` or ``random``. assignment: who holds what.
-        n_parts: l; with 1 there are no rows. seed: of the random frame.
-
-    Raises:
-        InvalidSpec: there is no such frame.
-    """
-    if frame not in ("cosine", "random"):
-        raise InvalidSpec("frame", "must be cosine or random", frame)
-    if n_parts == 1:
-        return ()
-    if frame == "random":
-        return rows_of(random_frame(assignment.n_workers, n_parts, seed))
-    colour = colours(assignment)
-    return rows_of(cosine_frame(max(colour) + 1, n_parts)[list(colour)])
 
 
 def _order(worker: int, n_workers: int, n_blocks: int, per_block: int) -> tuple[int, ...]:

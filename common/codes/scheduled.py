@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.codes.approximate_decoders import FixedWeights
-from common.codes.base import Assignment, Decoder, GradientCode, Requester
-from common.codes.decoders import PlainSum
+from common.codes.base import Assignment, GradientCode
 from common.codes.designs import random_biregular
 from common.codes.parameters import canonical, check_size, whole
-from common.codes.partial_coefficients import AllFinishers
-from common.codes.partial_stragglers import FewestWorkers, frame_rows
-from common.codes.tallies import CoverChunks
+from common.codes.requested import code_on_request
 from common.errors import InvalidSpec
 
 
@@ -66,24 +62,9 @@ def scheduled(
     parts = whole("n_parts", n_parts, least=1, most=copies, most_is="replication")
     seed = whole("seed", seed, least=0)
     check_size(n, copies * each * parts)
-    if not isinstance(adaptive, bool):
-        raise InvalidSpec("adaptive", "must be True or False", adaptive)
     assignment = Assignment(n * each, _placement(placement, n, copies, each, seed))
-    requester: Requester = FewestWorkers()
-    decoder: Decoder = PlainSum()
-    rows = frame_rows(frame, assignment, parts, seed)
-    if parts > 1:
-        requester, decoder = AllFinishers(rows, adaptive), FixedWeights(rows)
-    return GradientCode(
-        spec=canonical(scheduled, n, copies, each, parts, placement, seed, frame, adaptive),
-        assignment=assignment,
-        requester=requester,
-        decoder=decoder,
-        stop_rule=CoverChunks(n * each, parts),
-        n_stragglers=copies - (1 if adaptive else parts),
-        n_parts=parts,
-        scheduled=True,
-    )
+    spec = canonical(scheduled, n, copies, each, parts, placement, seed, frame, adaptive)
+    return code_on_request(spec, assignment, copies, parts, frame, seed, adaptive, scheduled=True)
 
 
 def _placement(placement: str, n: int, copies: int, each: int, seed: int) -> tuple[tuple[int, ...], ...]:

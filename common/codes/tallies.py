@@ -1,4 +1,4 @@
-"""Stop rules: when it is worth trying to decode. Every tally costs O(1) for every event."""
+"""Stop rules: when it is worth trying to decode. A tally costs O(1) an event, or O(finishers of a chunk)."""
 
 from __future__ import annotations
 
@@ -113,8 +113,7 @@ class CoverChunksTally:
     def __init__(self, n_chunks: int, copies: int) -> None:
         self._n_chunks = n_chunks
         self._copies = copies
-        self._finishers = [0] * n_chunks
-        self._finished: set[int] = set()
+        self._finishers: list[tuple[int, ...]] = [()] * n_chunks
         self.covered = 0
 
     def arrived(self, message: int) -> None:
@@ -122,21 +121,17 @@ class CoverChunksTally:
 
     def finished(self, worker: int, chunk: int) -> None:
         """``worker`` reported ``chunk`` as finished; a repeated report counts once."""
-        key = worker * self._n_chunks + chunk
-        if key in self._finished:
-            return
-        self._finished.add(key)
-        self._finishers[chunk] += 1
-        self.covered += self._finishers[chunk] == self._copies
+        finishers = self._finishers[chunk]
+        if worker not in finishers:
+            self._finishers[chunk] = (*finishers, worker)
+            self.covered += len(finishers) + 1 == self._copies
 
     def unfinished(self, worker: int, chunk: int) -> None:
         """What ``worker`` finished of ``chunk`` is lost; nothing happens when it had not finished it."""
-        key = worker * self._n_chunks + chunk
-        if key not in self._finished:
-            return
-        self._finished.remove(key)
-        self.covered -= self._finishers[chunk] == self._copies
-        self._finishers[chunk] -= 1
+        finishers = self._finishers[chunk]
+        if worker in finishers:
+            self._finishers[chunk] = tuple(other for other in finishers if other != worker)
+            self.covered -= len(finishers) == self._copies
 
     @property
     def may_suffice(self) -> bool:

@@ -57,6 +57,32 @@ class WorkerStatus:
     rounds: int
 
 
+@dataclass(frozen=True, slots=True)
+class RoundsRequest:
+    """What a watcher knows already: a run and the last round of it; nothing: ``""`` and None."""
+
+    run: str = ""
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, and what its master's process ends with."""
+
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedRounds:
+    """An answer to a watcher: rounds of ``run`` as lines of its history; ``missed`` were left out before."""
+
+    run: str
+    records_json: tuple[str, ...] = ()
+    missed: int = 0
+    ending: Ending | None = None
+
+
 def encode_status(status: RunStatus) -> bytes:
     """The answer to GetStatus."""
     return pb.GetStatusResponse(**asdict(status)).SerializeToString()
@@ -114,6 +140,40 @@ def decode_accepted(raw: bytes) -> bool:
         ProtocolError: ``unreadable``.
     """
     return _parse(pb.StopRunResponse(), raw).accepted
+
+
+def encode_rounds_request(request: RoundsRequest) -> bytes:
+    """The request WatchRounds."""
+    return pb.WatchRoundsRequest(**asdict(request)).SerializeToString()
+
+
+def decode_rounds_request(raw: bytes) -> RoundsRequest:
+    """From the request WatchRounds.
+
+    Raises:
+        ProtocolError: ``unreadable``.
+    """
+    packed = _parse(pb.WatchRoundsRequest(), raw)
+    return RoundsRequest(**_values(packed, RoundsRequest.__slots__))
+
+
+def encode_rounds(rounds: WatchedRounds) -> bytes:
+    """One answer to WatchRounds."""
+    ending = None if rounds.ending is None else pb.RunEnding(**asdict(rounds.ending))
+    return pb.WatchRoundsResponse(
+        run=rounds.run, records_json=rounds.records_json, missed=rounds.missed, ending=ending
+    ).SerializeToString()
+
+
+def decode_rounds(raw: bytes) -> WatchedRounds:
+    """From one answer to WatchRounds.
+
+    Raises:
+        ProtocolError: ``unreadable``.
+    """
+    packed = _parse(pb.WatchRoundsResponse(), raw)
+    ending = Ending(packed.ending.reason, packed.ending.exit_code) if packed.HasField("ending") else None
+    return WatchedRounds(packed.run, tuple(packed.records_json), packed.missed, ending)
 
 
 def _parse(packed: AnyMessage, raw: bytes) -> AnyMessage:

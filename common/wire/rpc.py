@@ -6,8 +6,10 @@ gRPC's own (de)serialisers are left out: what goes in and comes out here are the
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,11 +17,14 @@ import grpc.aio
 
 from common.errors import InvalidSpec
 from common.wire import control
-from common.wire.control import RunStatus, WorkerStatus
+from common.wire.control import RoundsRequest, RunStatus, WatchedRounds, WorkerStatus
 from common.wire.frames import MAX_MESSAGE_BYTES
 
 TRAINING = "gradcode.v1.TrainingService"
 CONTROL = "gradcode.v1.ControlService"
+
+SILENCE_SECONDS = 15.0
+"""A watched master that says nothing for so long is gone; it speaks at least every 5 seconds."""
 
 Options: TypeAlias = list[tuple[str, int]]
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
@@ -147,6 +152,7 @@ def control_handler(
     get_status: Callable[[], RunStatus],
     list_workers: Callable[[], list[WorkerStatus]],
     stop_run: Callable[[str], Awaitable[bool]],
+    watch_rounds: Callable[[RoundsRequest], AsyncGenerator[WatchedRounds, None] | None],
 ) -> grpc.GenericRpcHandler:
     """ControlService for ``server.add_generic_rpc_handlers((handler,))``.
 
@@ -154,6 +160,7 @@ def control_handler(
         get_status: how the run stands.
         list_workers: every place and every spare.
         stop_run: ends the run for a reason; False when it is over already.
+        watch_rounds: answers to a watcher; None when too many watch.
     """
 
     async def answer_status(_: bytes, context: Any) -> bytes:
@@ -165,10 +172,20 @@ def control_handler(
     async def answer_stop(raw: bytes, context: Any) -> bytes:
         return control.encode_accepted(await stop_run(control.decode_stop(raw)))
 
+    async def answer_watch(raw: bytes, context: Any) -> AsyncIterator[bytes]:
+        answers = watch_rounds(control.decode_rounds_request(raw))
+        if answers is None:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
+            return
+        async with contextlib.aclosing(answers):
+            async for each in answers:
+                yield control.encode_rounds(each)
+
     behaviours = {"GetStatus": answer_status, "ListWorkers": answer_workers, "StopRun": answer_stop}
     handlers: dict[str, Any] = {
         name: grpc.unary_unary_rpc_method_handler(each) for name, each in behaviours.items()
     }
+    handlers["WatchRounds"] = grpc.unary_stream_rpc_method_handler(answer_watch)
     return grpc.method_handlers_generic_handler(CONTROL, handlers)
 
 
@@ -199,6 +216,20 @@ class ControlClient:
     async def stop_run(self, reason: str) -> bool:
         """End the run; False when it is over already."""
         return control.decode_accepted(await self._call("StopRun", control.encode_stop(reason)))
+
+    async def watch_rounds(self, known: RoundsRequest) -> AsyncIterator[WatchedRounds]:
+        """The rounds after those that are ``known``, then each new one, until the run is over.
+
+        The last answer holds the run's ending. TimeoutError when nothing comes for SILENCE_SECONDS.
+        """
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+        method = self._channel.unary_stream(f"/{CONTROL}/WatchRounds")
+        call = method(control.encode_rounds_request(known), metadata=self._metadata)
+        try:
+            while isinstance(raw := await asyncio.wait_for(call.read(), SILENCE_SECONDS), bytes):
+                yield control.decode_rounds(raw)
+        finally:
+            call.cancel()
 
     async def _call(self, method: str, request: bytes) -> bytes:
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]

@@ -36,7 +36,7 @@ class SimulatedWorker:
         stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
         stopped: the newest round that was stopped.
         heard: queues it received in the round it was sent last, the newest of them at ``heard_at``.
-        hand: the chunk it computes.
+        hand: the chunk it computes, which takes ``hand_seconds``, freezes included.
         up_since: the run's time when it was told of its first round.
         served: for each place how many interruptions lie behind it. dead: its process is no more.
     """
@@ -58,5 +58,6 @@ class SimulatedWorker:
     waiting_point: bytes | None = None
     stopped: int = -1
     hand: int | None = None
+    hand_seconds: float = 0.0
     queue: list[int] = field(default_factory=list)
     done: list[int] = field(default_factory=list)

@@ -21,6 +21,10 @@ from master import events as ev
 from master.settings import RunSettings
 from master.training import Training
 
+_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
+_SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
+"""Most commands are of these kinds."""
+
 
 class Simulator:
     """One simulated run.
@@ -52,6 +56,8 @@ class Simulator:
         self.violations: list[ev.CloseLink] = []
         self.finished: ev.Finish | None = None
         self.workers: dict[int, SimulatedWorker] = {}
+        # Made once for each worker: what waits for every chunk in hand should be small and not be scattered.
+        self._finishes: list[Callable[[], None]] = []
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
         self._parameter_seconds = (
@@ -123,7 +129,9 @@ class Simulator:
     def _carry_out(self, commands: list[ev.Command]) -> None:
         for command in commands:
             self.watch(command)
-            if isinstance(command, ev.Solve | ev.Combine | ev.Step | ev.Evaluate):
+            if isinstance(command, _SENT):
+                self._send(command)
+            elif isinstance(command, _SUMS):
                 # One sum at a time, in order, as in the master's one thread for them.
                 self._idle_at = max(self.now, self._idle_at) + self._network.arithmetic_seconds
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
@@ -170,6 +178,7 @@ class Simulator:
         number = len(self.workers)
         worker = SimulatedWorker(number, name)
         self.workers[number] = worker
+        self._finishes.append(partial(self._finish, worker))
         self._deliver(worker, ev.LinkUp(number, name), tampered=False)
         return worker
 
@@ -291,7 +300,8 @@ class Simulator:
         seconds = self._network.compute_seconds + self._delays.chunk_seconds(place, stamp.round, chunk)
         start = self.training.run_seconds(self.now)
         walk = self._delays.walk(place, worker.up_since, start, seconds, worker.served.get(place, 0))
-        worker.served[place] = walk.served
+        if walk.served:
+            worker.served[place] = walk.served
         at = self.now
         for kind, piece in walk.pieces:
             if kind == "freeze":
@@ -300,7 +310,8 @@ class Simulator:
         if walk.dies:
             self.at(at, partial(self._die, worker, walk.returns_after))
         else:
-            self.at(at, partial(self._finish, worker, stamp, chunk, walk.seconds))
+            worker.hand_seconds = walk.seconds
+            self.at(at, self._finishes[worker.link])
 
     def _die(self, worker: SimulatedWorker, returns_after: float | None) -> None:
         """The process ends, also in a freeze that cost it its link; another may come in its stead."""
@@ -329,16 +340,18 @@ class Simulator:
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 
-    def _finish(self, worker: SimulatedWorker, stamp: ev.Stamp, chunk: int, seconds: float) -> None:
-        worker.hand = None
+    def _finish(self, worker: SimulatedWorker) -> None:
+        stamp, chunk, worker.hand = worker.stamp, worker.hand, None
         if not worker.alive:
             return
+        assert stamp is not None
+        assert chunk is not None
         loss, rows, finite = 0.0, 1, True
         if self.learning is not None:
             loss, rows, finite = self.learning.gradient(worker.link, chunk)
         worker.done.append(chunk)
         heard = (worker.heard, self.now - worker.heard_at)
-        report = ev.ChunkFinished(worker.link, stamp, chunk, seconds, loss, rows, finite, *heard)
+        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, loss, rows, finite, *heard)
         self._deliver(worker, report)
         assert self._code is not None
         if stamp.round > worker.stopped and worker.waiting is None and not self._code.on_request:

@@ -31,13 +31,17 @@ class Running:
     master: Master
     task: asyncio.Task[int]
 
-    async def metric(self, line: str) -> float:
-        """The value of a sample such as ``gradcode_protocol_errors_total{kind="wrong_token"}``."""
+    async def metrics(self) -> str:
+        """What /metrics shows."""
         import aiohttp
 
         url = f"http://{self.master.metrics_address}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            text = await answer.text()
+            return await answer.text()
+
+    async def metric(self, line: str) -> float:
+        """The value of a sample such as ``gradcode_protocol_errors_total{kind="wrong_token"}``."""
+        text = await self.metrics()
         for each in text.splitlines():
             if each.startswith(line + " "):
                 return float(each.rsplit(" ", 1)[1])
@@ -52,9 +56,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """``await start("workers=2", token=...)``: a master in this process, on free ports of 127.0.0.1."""
     running: list[Running] = []
 
-    async def begin(*overrides: str, token: str | None = None) -> Running:
+    async def begin(*overrides: str, token: str | None = None, **more: Any) -> Running:
         experiment = load_experiment(None, ["data.source=synthetic(rows=60, features=4)", *overrides])
-        options = MasterOptions("127.0.0.1:0", "127.0.0.1:0", runs=tmp_path / "runs", token=token)
+        options = MasterOptions("127.0.0.1:0", "127.0.0.1:0", runs=tmp_path / "runs", token=token, **more)
         master = Master(experiment, options)
         master.prepare()
         opened = asyncio.Event()

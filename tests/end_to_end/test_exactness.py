@@ -18,6 +18,11 @@ CODES = (
     "cyclic_repetition(n, 2)",
     "partial_stragglers(n, 3, 2)",
 )
+WIRES = (("float32", 1e-5), ("float64", 1e-9))
+CASES = [(code, *wire) for code in CODES for wire in WIRES] + [
+    ("scheduled(n, 3, 2)", *WIRES[0]),
+    ("scheduled(n, 3, 2, n_parts=2)", *WIRES[1]),
+]
 SOURCE = "synthetic(rows=203, features=6)"
 ROUNDS = 50
 RATE = 0.3
@@ -36,8 +41,7 @@ def plain_descent() -> np.ndarray:
     return parameters
 
 
-@pytest.mark.parametrize(("wire_dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-9)])
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(("code", "wire_dtype", "tolerance"), CASES)
 def test_parameters_equal_plain_full_batch_descent(cluster, code, wire_dtype, tolerance):
     cluster.start(
         4,

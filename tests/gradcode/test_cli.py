@@ -123,6 +123,12 @@ def running(short: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 # ---- help -----------------------------------------------------------------------------------------------
 
 
+def test_monitor_is_a_group_of_its_own():
+    groups = {each.name: each.typer_instance for each in cli.app.registered_groups}
+    assert set(groups) == {"monitor"}
+    assert [each.callback.__name__ for each in groups["monitor"].registered_commands] == ["export"]
+
+
 def test_help_loads_nothing_heavy(tmp_path):
     script = (
         "import sys; sys.argv = ['gradcode', '--help']\n"
@@ -143,7 +149,8 @@ COMMANDS = {each.name or each.callback.__name__: each for each in cli.app.regist
 
 def test_the_commands_are_all_there():
     assert set(COMMANDS) == {
-        "train", "init", "master", "worker", "status", "stop", "codes", "predict", "simulate", "version",
+        "train", "init", "master", "worker", "status", "stop", "watch", "codes", "predict", "simulate",
+        "report", "compare", "version",
     }  # fmt: skip
 
 
@@ -198,7 +205,7 @@ def test_json_is_one_object_a_line_and_the_folder_predicts(short):
 def test_the_demo_absorbs_a_slow_a_frozen_and_a_dead_worker(tmp_path):
     """The demo at twice the speed, over in a few seconds."""
     sooner = (
-        "delays.seconds=0.01",
+        "delays.seconds=0.006",
         "rounds=42",
         'delays.interruptions=[{ place = 4, kind = "freeze", at_seconds = 0.3, for_seconds = 3.3 },'
         ' { place = 6, kind = "death", at_seconds = 1.0 }]',
@@ -213,7 +220,7 @@ def test_the_demo_absorbs_a_slow_a_frozen_and_a_dead_worker(tmp_path):
     assert "All 42 rounds are done" in lines
     text = " ".join(out[out.index("All 42 rounds") :].split())
     assert float(re.search(r"held-out accuracy ([\d.]+)", text)[1]) >= 0.95
-    assert re.search(r"stragglers' work \d+ chunks of the 1344 used", text)
+    assert re.search(r"stragglers' work \d+ chunks of the 2\d{3} used", text)
     assert re.search(r"at least [\d.]+ s for rounds 0 to \d+, which took [\d.]+ s here", text)
     assert "it would have waited for ever: place 6 was lost and did not come back" in text
     assert re.search(r"gradcode predict runs/demo-[\d-]+ DATA.csv", text)
@@ -221,8 +228,8 @@ def test_the_demo_absorbs_a_slow_a_frozen_and_a_dead_worker(tmp_path):
 
 def test_the_demo_s_own_numbers():
     demo = demo_experiment()
-    assert (demo.workers, demo.code, demo.data.source) == (8, "partial_stragglers(n, 3, 4)", "digits")
-    assert (demo.delays.seconds, sorted(demo.delays.factors.values())) == (0.02, [5.0])
+    assert (demo.workers, demo.code, demo.data.source) == (8, "scheduled(n, 3, 8)", "digits")
+    assert (demo.delays.seconds, sorted(demo.delays.factors.values())) == (0.015, [5.0])
     assert sorted(each.kind for each in demo.delays.interruptions) == ["death", "freeze"]
     places = {*demo.delays.factors, *(each.place for each in demo.delays.interruptions)}
     assert len(places) == 3

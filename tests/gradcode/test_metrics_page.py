@@ -43,7 +43,7 @@ def test_rows_say_type_unit_and_labels():
         "seconds since 1970",
         "`place`",
     ]
-    assert shown["gradcode_plan_info"][2] == "`code`, `n`, `epoch`"
+    assert shown["gradcode_plan_info"][2] == "`code`, `n`, `s`, `epoch`"
     assert "`state` of `gradcode_chunks_total`: `used`, `duplicate`, `late`, `wasted`" in metrics_page.page()
 
 

@@ -14,6 +14,7 @@ PURE = {
     "master.arithmetic",
     "master.deadlines",
     "master.optimizers",
+    "master.page_feed",
     "master.round",
     "master.schedule",
     "master.training",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.codes.partial_stragglers import FewestWorkers
+from common.codes.requested import FewestWorkers
 from master.collecting import (
     FIRST_PATIENCE_SECONDS,
     LEAST_PATIENCE_SECONDS,
@@ -144,3 +144,31 @@ def test_a_death_says_nothing_about_the_network():
     made.ask(now=0.0)
     made.forsake(0, [0], now=0.01)
     assert times.patience(1) == FIRST_PATIENCE_SECONDS
+
+
+def test_a_late_answer_teaches_patience_if_none_has_come_in_time():
+    """Also while others are still asked: every one of them might be given up too early, for ever."""
+    times = CollectTimes(message_bytes=0)
+    made = collecting(2, {0: [0], 1: [1], 2: [0]}, times)
+    first, second = made.ask(now=0.0)
+    made.forsake(first.place, [0], now=made.due_at)
+    (again,) = made.ask(now=0.25)
+    assert times.stretch == 1.0
+    assert not made.answer(first.request, now=0.3)
+    assert times.stretch == 2.0
+    made.forsake(second.place, [1], now=0.3)
+    assert made.answer(second.request, now=0.31)
+    assert times.stretch == 2.0, "it was given up with as little patience as the first"
+    made.answer(again.request, now=0.35)
+    assert times.patience(1) == pytest.approx(4 * 0.1)
+
+
+def test_a_late_answer_teaches_nothing_if_others_came_in_time():
+    times = CollectTimes(message_bytes=0)
+    made = collecting(2, {0: [0], 1: [1], 2: [0]}, times)
+    first, second = made.ask(now=0.0)
+    made.answer(second.request, now=0.01)
+    made.forsake(first.place, [0], now=made.due_at)
+    made.ask(now=0.25)
+    assert not made.answer(first.request, now=0.3)
+    assert times.stretch == 1.0

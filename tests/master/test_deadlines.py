@@ -10,6 +10,7 @@ from master.deadlines import (
     FixedDeadline,
     NoDeadline,
     deadline_rule,
+    sooner,
 )
 from master.outcome import Work
 
@@ -22,8 +23,14 @@ def work(place: int, arrived: list[float], load: int, seconds: float = 0.1, star
         present=True,
         started_at=started_at,
         arrived=dict(enumerate(arrived)),
-        seconds=dict.fromkeys(range(len(arrived)), seconds),
+        seconds=[seconds] * len(arrived),
     )
+
+
+def test_never_is_later_than_any_time():
+    assert sooner(None, None) is None
+    assert sooner(2.0, None) == sooner(None, 2.0) == 2.0
+    assert sooner(2.0, 1.0) == sooner(1.0, 2.0) == 1.0
 
 
 def test_rules_by_name():
@@ -76,6 +83,17 @@ def test_an_unfinished_load_is_extrapolated_by_seconds_per_chunk():
     times = FinishingTimes()
     times.observe_round(0, [work(0, [10.0, 10.1], load=4, started_at=9.0)])
     assert times.typical([0]) == pytest.approx(1.1 + 2 * 0.1)
+
+
+def test_where_chunks_are_handed_out_a_place_counts_with_an_equal_part_of_them():
+    """Whether it computed more or less of its load than that."""
+    times = FinishingTimes()
+    for place, arrived in ((0, [0.1, 0.2]), (1, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])):
+        done = work(place, arrived, load=12)
+        done.share = 4.0
+        times.observe_round(0, [done])
+    assert times.typical([0]) == pytest.approx(0.4)
+    assert times.typical([1]) == pytest.approx(0.4)
 
 
 def test_who_reported_nothing_in_a_round_is_left_out():

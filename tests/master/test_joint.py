@@ -8,6 +8,7 @@ from common.codes.base import decode
 from common.spec import make_code
 from master.collecting import Ask, CollectTimes
 from master.events import Solve
+from master.paces import Paces
 from master.round import Round, RoundRules
 from master.schedule import FixedOrder
 
@@ -17,7 +18,7 @@ CODE = make_code("partial_stragglers(4, 3, n_parts=2)", 4)
 @pytest.fixture
 def current():
     """A round in which all four places compute."""
-    made = Round(0, CODE, RoundRules(), 0.0, FixedOrder(CODE.assignment), CollectTimes(100))
+    made = Round(0, CODE, RoundRules(), 0.0, FixedOrder(CODE.assignment, Paces()), CollectTimes(100))
     for place in range(4):
         made.expect(place)
     for place in range(4):
@@ -102,7 +103,7 @@ def test_an_answer_of_a_given_up_collection_is_not_wanted(current):
 
 def test_at_the_deadline_an_adaptive_code_takes_as_many_parts_as_there_are_copies():
     code = make_code("partial_stragglers(4, 3, n_parts=3, adaptive=True)", 4)
-    made = Round(0, code, RoundRules(2.0), 0.0, FixedOrder(code.assignment), CollectTimes(100))
+    made = Round(0, code, RoundRules(2.0), 0.0, FixedOrder(code.assignment, Paces()), CollectTimes(100))
     for place in range(4):
         made.expect(place)
         made.start([place], 0.0)

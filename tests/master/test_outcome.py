@@ -9,7 +9,7 @@ from master.outcome import Outcome, Work, chunk_rows, stragglers, uncoded_second
 def work(
     place: int, arrived: dict[int, float], load: int = 2, started_at: float | None = 0.0, **more
 ) -> Work:
-    seconds = dict.fromkeys(arrived, 0.1)
+    seconds = [0.1] * len(arrived)
     return Work(
         place,
         load,
@@ -46,6 +46,17 @@ def test_the_chunk_in_hand_counts():
     works = [work(0, {0: 0.1, 1: 0.2}), work(1, {0: 0.1, 1: 0.2}), work(2, {0: 0.1})]
     assert stragglers(works, 0.0, now=0.25) == ()
     assert stragglers(works, 0.0, now=0.35) == (2,)
+
+
+def test_a_place_that_was_handed_nothing_more_is_as_slow_as_its_chunks_were():
+    done = work(0, {0: 0.1, 1: 0.2}, load=6, idle=True)
+    never_asked = work(2, {}, load=6, idle=True)
+    works = [done, work(1, {0: 0.1}, load=6), never_asked]
+    assert done.seconds_per_chunk(0.0, now=9.0) == pytest.approx(0.1)
+    assert never_asked.seconds_per_chunk(0.0, now=9.0) is None
+    assert stragglers(works, 0.0, now=0.25) == ()
+    another = work(3, {0: 0.1, 1: 0.2}, load=6, idle=True)
+    assert stragglers([*works, another], 0.0, now=9.0) == (1,)
 
 
 def test_who_has_reported_nothing_is_as_slow_as_the_time_since_its_start():
@@ -98,7 +109,7 @@ def test_of_two_links_at_a_place_the_one_that_sent_is_credited():
 
 
 def test_an_uncoded_round_waits_for_the_slowest_share():
-    works = [work(0, {0: 0.1, 1: 0.2}), Work(1, 2, 2, True, "", 0.0, {0: 0.3}, {0: 0.3})]
+    works = [work(0, {0: 0.1, 1: 0.2}), Work(1, 2, 2, True, "", 0.0, {0: 0.3}, [0.3])]
     assert uncoded_seconds(works, {}, 1.0, 0.0, now=0.4) == pytest.approx(0.3)
     assert uncoded_seconds(works, {}, 2.0, 0.0, now=0.4) == pytest.approx(0.6)
 
@@ -107,6 +118,11 @@ def test_an_uncoded_round_waits_at_least_until_now_for_an_unfinished_share():
     works = [work(0, {0: 0.1, 1: 0.2}), work(1, {0: 0.1})]
     assert uncoded_seconds(works, {}, 2.0, 0.0, now=5.0) == pytest.approx(5.0)
     assert uncoded_seconds(works, {}, 1.0, 0.0, now=5.0) == pytest.approx(0.1)
+
+
+def test_an_uncoded_round_does_not_wait_for_chunks_that_were_handed_to_others():
+    works = [work(0, {0: 0.1, 1: 0.2}), work(1, {0: 0.1}, idle=True)]
+    assert uncoded_seconds(works, {}, 2.0, 0.0, now=5.0) == pytest.approx(0.2)
 
 
 def test_who_has_reported_nothing_is_as_slow_as_usual():

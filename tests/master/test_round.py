@@ -7,26 +7,33 @@ from common.codes.cyclic_repetition import cyclic_repetition
 from common.codes.fractional_repetition import fractional_repetition
 from common.codes.ignore_stragglers import ignore_stragglers
 from common.codes.partial_stragglers import partial_stragglers
+from common.codes.scheduled import scheduled
 from common.codes.uncoded import uncoded
 from master.collecting import Ask, CollectTimes
 from master.events import Solve
+from master.paces import Paces
+from master.planned import Planned
 from master.round import Move, Round, RoundRules
-from master.schedule import FixedOrder, Requeue
+from master.schedule import FixedOrder, Requeue, Schedule
+from master.shares import Planner
 
 
 class Played:
     """A round of which every place is linked and started at time 0; answers its own Solve."""
 
     def __init__(self, code: GradientCode, **rules) -> None:
-        schedule = FixedOrder(code.assignment)
+        schedule: Schedule = FixedOrder(code.assignment, Paces())
+        if code.scheduled:
+            schedule = Planned(Planner(code.assignment, code.n_parts), code.assignment, code.n_parts, Paces())
         self.round = Round(0, code, RoundRules(**rules), 0.0, schedule, CollectTimes(0))
         self.payloads = 0
         self.asks: list[Ask] = []
         self.n_solves = 0
         for place in range(code.n_workers):
             self.round.expect(place, f"w{place}")
-        for place in range(code.n_workers):
-            self.take(self.round.start([place], now=0.0), 0.0)
+        self.queues: dict[int, tuple[int, ...]] = {}
+        for places in [range(code.n_workers)] if code.scheduled else [[n] for n in range(code.n_workers)]:
+            self.take(self.round.start(places, now=0.0), 0.0)
 
     def take(self, moves: list[Move] | None, now: float) -> list[Move] | None:
         for move in list(moves or ()):
@@ -36,6 +43,8 @@ class Played:
                 moves += self.take(self.round.solved(found, 0.001, now), now)
             elif isinstance(move, Ask):
                 self.asks.append(move)
+            elif isinstance(move, Requeue):
+                self.queues[move.place] = move.chunks
         return moves
 
     def finish(self, place: int, *chunks: int, now: float) -> list[Move] | None:
@@ -303,3 +312,95 @@ def test_the_work_of_a_link_that_left_is_remembered():
     waiting.lose(0, now=0.2, successor="other")
     assert [(work.worker, list(work.arrived)) for work in waiting.round.left] == [("w0", [0])]
     assert waiting.round.works[0].worker == "other"
+
+
+# ---- scheduled codes --------------------------------------------------------------------------------------
+
+
+def ring(copies: int = 2, **rules) -> Played:
+    """Place j of three holds the chunks j, j + 1, ..., modulo 3: so many as copies are wanted."""
+    return Played(scheduled(3, copies, 1, placement="cyclic"), **rules)
+
+
+def test_the_round_hands_out_chunks_and_ends_when_each_is_finished_once():
+    played = ring()
+    assert played.queues == {0: (0,), 1: (1,), 2: (2,)}
+    for place in range(3):
+        played.finish(place, place, now=0.1)
+    assert [(ask.place, [term.chunk for term in ask.terms]) for ask in played.asks] == [
+        (0, [0]),
+        (1, [1]),
+        (2, [2]),
+    ]
+    for ask in played.asks:
+        played.send(ask.place, ask.request, now=0.2)
+    assert played.ended == ("exact", "every chunk is recovered")
+    assert played.round.outcome.stragglers == ()
+
+
+def test_nothing_more_can_come_when_no_list_holds_a_chunk():
+    """The places that are left hold nothing that is missing, though they have not computed all they hold."""
+    played = ring()
+    played.lose(0, now=0.05)
+    played.lose(2, now=0.05)
+    played.finish(1, 1, now=0.1)
+    assert played.queues[1] == (1, 2)
+    assert played.round.outcome is None
+    assert not played.round.exhausted
+    played.finish(1, 2, now=0.2)
+    (ask,) = played.asks
+    assert [term.chunk for term in ask.terms] == [1, 2]
+    played.send(1, ask.request, now=0.3)
+    assert played.round.exhausted
+    assert played.ended[0] == "exhausted"
+
+
+def test_a_place_that_was_handed_nothing_is_not_waited_for():
+    played = Played(scheduled(3, 3, 1))
+    mine = {place: chunks[0] for place, chunks in played.queues.items()}
+    played.finish(0, mine[0], now=0.1)
+    assert played.round.works[0].idle
+    played.finish(1, mine[1], now=0.1)
+    assert not played.round.works[2].idle
+    played.lose(2, now=0.11)
+    (taker,) = (place for place in (0, 1) if not played.round.works[place].idle)
+    assert played.queues[taker] == (mine[2],)
+    assert not played.round.exhausted
+
+
+def test_a_link_that_loads_rows_is_waited_for():
+    played = ring(copies=1)
+    played.finish(0, 0, now=0.1)
+    played.finish(1, 1, now=0.1)
+    played.lose(2, now=0.15, successor="new")
+    assert not played.round.exhausted
+    played.take(played.round.start([2], now=0.5), 0.5)
+    assert played.queues[2] == (2,)
+    played.finish(2, 2, now=0.6)
+    assert len(played.asks) == 3
+
+
+def test_a_silent_place_is_handed_nothing_until_it_answers():
+    played = ring()
+    for place in range(3):
+        played.finish(place, place, now=0.1)
+    for ask in played.asks[1:]:
+        played.send(ask.place, ask.request, now=0.2)
+    assert played.round.outcome is None
+    played.queues.clear()
+    played.tick(now=1.0)
+    assert played.queues == {2: (0,)}, "place 2 holds chunk 0, too"
+    played.send(0, played.asks[0].request, now=1.1)
+    assert played.ended[0] == "exact"
+    assert played.round.outcome.contributors == (0, 1, 2)
+
+
+def test_an_overdue_chunk_in_hand_wakes_the_round():
+    played = ring()
+    assert played.round.wakes_at(0.0) is None
+    played.round.schedule._paces.observe(0, 0.1)
+    played.finish(0, 0, now=0.1)
+    assert played.round.wakes_at(0.1) == pytest.approx(0.12)
+    played.queues.clear()
+    played.tick(now=0.3)
+    assert played.queues == {0: (1,)}, "place 1 is overdue"

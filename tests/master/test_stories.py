@@ -27,6 +27,7 @@ from master.training import Training
 
 STORIES = sorted(Path(__file__).with_name("stories").glob("*.txt"))
 LINE = re.compile(r"(?P<time>\d+\.\d+)  (?:(?P<who>[a-z2 ]+): )?(?P<what>.+)")
+ROUND_TRIP = 0.001
 LIMITS = ("join_timeout_seconds", "join_seconds", "lost_seconds", "target_loss", "max_seconds", "enough")
 
 
@@ -60,11 +61,13 @@ class Player:
         self.n_payloads = 0
         self.solve: ev.Solve | None = None
         self.wakes_at: float | None = None
+        self.now = 0.0
+        self.heard: dict[int, tuple[int, float]] = {}
 
     def play(self, line: str) -> list[str]:
         found = LINE.fullmatch(line)
         assert found, f"not a line of a story: {line}"
-        now = float(found["time"])
+        self.now = now = float(found["time"])
         answers: list[str] = []
         for who in (found["who"] or "").split() or [""]:
             for event in self.events(who, found["what"]):
@@ -109,13 +112,17 @@ class Player:
         return ev.Stamp(self.training.epoch, int(found[1]) if found else self.round, incarnation)
 
     def finished(self, link: int, rest: str) -> list[ev.Event]:
-        found = re.fullmatch(r"(?P<chunks>[\d ]+?)(?: of round \d+)?(?P<wrong>, not finite)?", rest)
+        found = re.fullmatch(
+            r"(?P<chunks>[\d ]+?)(?: in (?P<seconds>[\d.]+))?(?: of round \d+)?(?P<wrong>, not finite)?", rest
+        )
         assert found, rest
         assert self.training.code is not None
         rows = 100 // self.training.code.n_chunks
-        loss, finite = 0.5 * rows, not found["wrong"]
+        seconds, loss, finite = float(found["seconds"] or 0.02), 0.5 * rows, not found["wrong"]
+        n_queues, heard_at = self.heard.get(link, (0, 0.0))
+        heard = n_queues, max(0.0, self.now - heard_at - ROUND_TRIP)
         return [
-            ev.ChunkFinished(link, self.stamp(link, rest), int(chunk), 0.02, loss, rows, finite)
+            ev.ChunkFinished(link, self.stamp(link, rest), int(chunk), seconds, loss, rows, finite, *heard)
             for chunk in found["chunks"].split()
         ]
 
@@ -140,6 +147,10 @@ class Player:
         for command in commands:
             if isinstance(command, ev.Solve):
                 self.solve = command
+            elif isinstance(command, ev.StartRound):
+                self.heard[command.link] = 0, self.now
+            elif isinstance(command, ev.NextChunk):
+                self.heard[command.link] = self.heard[command.link][0] + 1, self.now
         names = {number: name for name, number in self.links.items()}
         lines = []
         pairs = [(names.get(getattr(command, "link", 0), ""), in_words(command)) for command in commands]

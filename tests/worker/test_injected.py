@@ -104,12 +104,14 @@ DIES_ONCE = """
 import os, socket, sys, threading, time
 from common import lifeline
 from worker.injected import OwnProcess
+from worker.logs import WorkerLog
 lifeline.end_with_parent()
 link = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 link.set_inheritable(True)  # as a library that does not mind
 link.sendall(f"{os.getpid()} {sys.argv[2]}\\n".encode())
 if link.recv(1) == b"d":
-    threading.Thread(target=OwnProcess(lambda: sys.argv[2] == "leaving").die, args=(0.4,)).start()
+    own = OwnProcess(WorkerLog("w"), lambda: sys.argv[2] == "leaving")
+    threading.Thread(target=own.die, args=(0.4,)).start()
     time.sleep(60)
 """
 

@@ -71,8 +71,11 @@ async def test_a_process_works_serves_metrics_and_drains(guarded, tmp_path):
         await link.hear(wire.Goodbye)
         code, log = await end(process)
     assert code == 0
-    assert "SIGTERM: leaving after the round in hand" in log
-    assert "linked to run run (test) on place 0" in log
+    lines = {line["event"]: line for line in map(json.loads, log.splitlines())}
+    linked = lines["linked to run run (test) on place 0"]
+    assert (linked["run"], linked["place"], linked["level"]) == ("run", 0, "info")
+    leaving = lines["SIGTERM: leaving after the round in hand"]
+    assert (leaving["worker"], leaving["run"], leaving["round"]) == (linked["worker"], "run", stamp.round)
 
 
 def read(url: str) -> str:
@@ -135,11 +138,12 @@ async def test_a_process_whose_master_is_gone_tries_until_it_gives_up():
     async with started("--master", address, "--give-up", "0.5") as process:
         code, log = await end(process)
     assert code == 3
-    lines = log.splitlines()
+    lines = [json.loads(line) for line in log.splitlines()]
     assert len(lines) >= 2
-    assert all(f"{address}: no master answers (" in line for line in lines)
-    assert "dialing again in" in lines[0]
-    assert "giving up after 0.5 s" in lines[-1]
+    assert all(f"{address}: no master answers (" in line["event"] for line in lines)
+    assert "dialing again in" in lines[0]["event"]
+    assert "giving up after 0.5 s" in lines[-1]["event"]
+    assert [line["level"] for line in lines] == [*["warning"] * (len(lines) - 1), "error"]
 
 
 async def test_a_wrong_token_is_told_in_one_line(guarded):
@@ -147,7 +151,7 @@ async def test_a_wrong_token_is_told_in_one_line(guarded):
         code, log = await end(process)
     assert code == 2
     (line,) = log.splitlines()
-    assert line.endswith("the master refuses the token: wrong token")
+    assert json.loads(line)["event"].endswith("the master refuses the token: wrong token")
 
 
 @pytest.mark.parametrize(

@@ -41,19 +41,22 @@ def test_metrics_are_served_with_their_names_and_types(served):
     assert own == {
         "gradcode_worker_chunk_compute_seconds": "histogram",
         "gradcode_worker_chunks": "counter",
+        "gradcode_worker_encode_seconds": "histogram",
         "gradcode_worker_fetched_ranges": "counter",
         "gradcode_worker_late_chunks": "counter",
         "gradcode_worker_linked": "gauge",
         "gradcode_worker_messages": "counter",
         "gradcode_worker_protocol_errors": "counter",
         "gradcode_worker_queue_length": "gauge",
+        "gradcode_worker_queue_seconds": "histogram",
         "gradcode_worker_receive_bytes": "counter",
         "gradcode_worker_reconnects": "counter",
         "gradcode_worker_send_bytes": "counter",
+        "gradcode_worker_send_seconds": "histogram",
         "gradcode_worker_stale_frames": "counter",
     } | {name: "gauge" for name in own if name.endswith("_created")}
     assert "gradcode_worker_send_bytes_total 100.0" in text
-    assert 'gradcode_worker_chunk_compute_seconds_bucket{le="0.025"} 1.0' in text
+    assert 'gradcode_worker_chunk_compute_seconds_bucket{le="0.02"} 1.0' in text
 
 
 def test_health_is_a_status_and_a_state(served):

@@ -104,6 +104,33 @@ async def test_parts_and_float64_on_the_wire(master):
     assert np.allclose(found, [g[0] + 2 * g[2], g[1] + 2 * g[3]], rtol=1e-14)
 
 
+async def test_waiting_encoding_and_sending_are_timed(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.fixed([(1, 0, 1.0)], chunks=(0, 1), delays=Delays("constant", seconds=0.05)))
+    await link.start(0, PARAMETERS)
+    await link.hear_work(2, 1)
+    assert counted(worker, "queue_seconds_count") == 2
+    # The second chunk waits while the first is in hand, the first for nobody.
+    assert 0.05 <= counted(worker, "queue_seconds_sum") < 0.05 + counted(worker, "chunk_compute_seconds_sum")
+    assert counted(worker, "encode_seconds_count") == counted(worker, "messages_total") == 1
+    assert counted(worker, "send_seconds_count") >= 2 + 1 + 2
+    assert 0.0 < counted(worker, "encode_seconds_sum") < 1.0
+    assert 0.0 < counted(worker, "send_seconds_sum") < 1.0
+
+
+async def test_a_chunk_that_is_handed_out_later_waits_from_then_on(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1), scheduled=True))
+    stamp = await link.start(0, PARAMETERS)
+    await link.hear_nothing(0.3)
+    await link.send(wire.NextChunk(stamp, (1,)))
+    await link.hear(wire.ChunkFinished)
+    assert counted(worker, "queue_seconds_count") == 1
+    assert counted(worker, "queue_seconds_sum") < 0.2
+
+
 async def test_sparse_rows(master):
     master.sparse = True
     master.work()
@@ -266,6 +293,93 @@ async def test_frames_of_other_stamps_are_dropped_and_counted(master):
     await link.send(wire.Collect(stamp, 2, terms))
     assert (await link.hear_message())[0] == 2
     assert counted(worker, "stale_frames_total") == 10
+
+
+# ---- scheduled rounds -----------------------------------------------------------------------------------
+
+
+async def test_where_the_master_hands_out_chunks_nothing_is_computed_before_it_has_said_what(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1, 2, 3), scheduled=True))
+    stamp = await link.start(0, PARAMETERS)
+    await link.hear_nothing()
+    await link.send(wire.NextChunk(stamp, (3, 1)))
+    found = [await link.hear(wire.ChunkFinished) for _ in range(2)]
+    assert [(each.stamp, each.chunk) for each in found] == [(stamp, 3), (stamp, 1)]
+    await link.hear_nothing()
+    await link.send(wire.Collect(stamp, 5, wire.Terms.of([(3, 0, 1.0), (1, 0, 1.0)])))
+    number, message = await link.hear_message()
+    assert number == 5
+    assert close_to(message, sum(master.data.gradient(chunk, PARAMETERS) for chunk in (1, 3)))
+    newer = await link.start(1, OTHER)
+    await link.hear_nothing()
+    await link.send(wire.NextChunk(newer, (1,)))
+    report = await link.hear(wire.ChunkFinished)
+    assert (report.stamp, report.chunk) == (newer, 1)
+    assert counted(worker, "chunks_total") == 3
+
+
+async def test_chunks_may_be_handed_out_before_the_parameters_are_there(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1, 2), scheduled=True))
+    stamp = link.at(0)
+    raw = PARAMETERS.astype("<f4").tobytes()
+    await link.send(wire.StartRound(stamp, 0.0, 16, "float32"), wire.NextChunk(stamp, (2, 0)))
+    await link.hear_nothing()
+    await link.send(wire.ParametersFrame(stamp, 0, 16, "float32", raw))
+    assert [(await link.hear(wire.ChunkFinished)).chunk for _ in range(2)] == [2, 0]
+
+
+async def test_an_empty_list_takes_back_what_waits_and_leaves_the_chunk_in_hand(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1, 2), scheduled=True, delays=Delays("constant", seconds=0.1)))
+    stamp = await link.start(0, PARAMETERS)
+    await link.send(wire.NextChunk(stamp, (0, 1, 2)))
+    await asyncio.sleep(0.05)
+    await link.send(wire.NextChunk(stamp, ()))
+    assert (await link.hear(wire.ChunkFinished)).chunk == 0
+    await link.hear_nothing(0.15)
+    await link.send(wire.NextChunk(stamp, (0, 2)))
+    report = await link.hear(wire.ChunkFinished)
+    assert (report.chunk, report.heard) == (2, 3)
+
+
+async def test_reports_tell_how_many_queues_have_come_and_how_long_ago(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1, 2), scheduled=True, delays=SLOW))
+    stamp = await link.start(0, PARAMETERS)
+    sent_at = time.monotonic()
+    await link.send(wire.NextChunk(stamp, (0, 1)), wire.NextChunk(stamp, (0, 1, 2)))
+    for least in (0.1, 0.3):
+        report = await link.hear(wire.ChunkFinished)
+        assert report.heard == 2
+        assert least <= report.heard_seconds <= time.monotonic() - sent_at
+    sent_at = time.monotonic()
+    await link.send(wire.NextChunk(link.at(7), (2,)))  # of no round in hand: not counted
+    await link.send(wire.NextChunk(stamp, (2,)))
+    report = await link.hear(wire.ChunkFinished)
+    assert report.heard == 3
+    assert report.heard_seconds <= time.monotonic() - sent_at
+
+
+async def test_without_a_queue_reports_tell_how_long_ago_the_round_began(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0,)))
+    raw = PARAMETERS.astype("<f4").tobytes()
+    for number, least in ((0, 0.1), (1, 0.0)):
+        stamp = link.at(number)
+        sent_at = time.monotonic()
+        await link.send(wire.StartRound(stamp, 0.0, 16, "float32"))
+        await asyncio.sleep(least)
+        await link.send(wire.ParametersFrame(stamp, 0, 16, "float32", raw))
+        report = await link.hear(wire.ChunkFinished)
+        assert report.heard == 0
+        assert 0.5 * least <= report.heard_seconds <= time.monotonic() - sent_at
 
 
 # ---- links ----------------------------------------------------------------------------------------------

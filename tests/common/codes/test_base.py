@@ -20,7 +20,7 @@ from common.codes.base import (
 )
 from common.codes.decoders import PlainSum
 from common.codes.fractional_repetition import fractional_repetition
-from common.codes.partial_stragglers import FewestWorkers
+from common.codes.requested import FewestWorkers
 from common.codes.tallies import CountMessages
 from common.errors import InvalidSpec
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from common.codes.base import Assignment, Message, Term, certify, decode
 from common.codes.frames import colours
 from common.codes.ordering import q_max
-from common.codes.partial_stragglers import FewestWorkers, partial_stragglers, random_placement
+from common.codes.partial_stragglers import partial_stragglers, random_placement
+from common.codes.requested import FewestWorkers
 from common.errors import InvalidSpec
 from common.spec import make_code
 

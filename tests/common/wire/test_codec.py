@@ -52,7 +52,8 @@ def pieces(draw):
 def chunk_reports(draw):
     finite = draw(st.booleans())
     loss = draw(FINITE) if finite else draw(st.sampled_from([float("inf"), -float("inf"), 3.0]))
-    return f.ChunkFinished(draw(STAMPS), draw(U32), draw(SECONDS), loss, draw(U64), finite)
+    heard = draw(U32), draw(SECONDS)
+    return f.ChunkFinished(draw(STAMPS), draw(U32), draw(SECONDS), loss, draw(U64), finite, *heard)
 
 
 def bulk(kind, *head):
@@ -113,6 +114,7 @@ def orders(draw):
         delays=draw(st.none() | DELAYS),
         max_frame_bytes=draw(st.integers(1, f.MAX_FRAME_BYTES)),
         memory_bytes=draw(U64),
+        scheduled=on_request and draw(st.booleans()),
     )
 
 
@@ -272,6 +274,9 @@ def message_frame(**changes):
         ("bad_value", f.ChunkFinished(STAMP, 1, -1.0, 0.0, 1, True)),
         ("bad_value", f.ChunkFinished(STAMP, 1, float("nan"), 0.0, 1, True)),
         ("bad_value", f.ChunkFinished(STAMP, 1, 1.0, float("inf"), 1, True)),
+        ("bad_value", f.ChunkFinished(STAMP, 1, 1.0, 0.0, 1, True, 2, -1e-9)),
+        ("bad_value", f.ChunkFinished(STAMP, 1, 1.0, 0.0, 1, True, 2, float("nan"))),
+        ("bad_value", f.ChunkFinished(STAMP, 1, 1.0, 0.0, 1, True, 2, float("inf"))),
         ("bad_value", f.Hello("", "1")),
         ("bad_value", f.Hello("x" * 2000, "1")),
     ],
@@ -304,6 +309,8 @@ def message(*terms):
         ("bad_value", welcome(max_frame_bytes=0)),
         ("bad_value", welcome(max_frame_bytes=f.MAX_FRAME_BYTES + 1)),
         ("bad_value", welcome(on_request=True)),
+        ("bad_value", welcome(scheduled=True)),
+        ("bad_value", welcome(scheduled=True, messages=())),
         ("bad_value", welcome(messages=2 * order().messages)),
         ("bad_terms", welcome(messages=message((5, 0, 1.0)))),
         ("bad_terms", welcome(messages=message((4, 2, 1.0)))),
@@ -344,6 +351,20 @@ def test_delays_that_say_nothing_of_bursts_have_none():
         packed.welcome.order.delays.ClearField(field)
     back = codec.decode_response(packed.SerializeToString()).order.delays
     assert back == Delays("constant", 1.0)
+
+
+def test_what_says_nothing_of_schedules_is_as_before_there_were_any():
+    """As peers send it that know nothing of these fields."""
+    report = f.ChunkFinished(STAMP, 1, 1.0, 0.0, 1, True, 2, 0.5)
+    packed = pb.SessionRequest.FromString(codec.encode_request(report))
+    packed.chunk_finished.ClearField("heard")
+    packed.chunk_finished.ClearField("heard_seconds")
+    back = codec.decode_request(packed.SerializeToString())
+    assert (back.heard, back.heard_seconds) == (0, 0.0)
+    on_request = welcome(on_request=True, messages=(), scheduled=True)
+    packed = pb.SessionResponse.FromString(codec.encode_response(on_request))
+    packed.welcome.order.ClearField("scheduled")
+    assert not codec.decode_response(packed.SerializeToString()).order.scheduled
 
 
 def test_a_frame_that_is_not_known_is_refused():

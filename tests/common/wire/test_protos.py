@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,9 +11,7 @@ PROTOS = Path(__file__).resolve().parents[3] / "protos"
 
 
 @pytest.mark.parametrize("check", [["lint"], ["format", "--diff", "--exit-code"]], ids=["lint", "format"])
-def test_buf_has_nothing_to_say(check):
-    buf = shutil.which("buf")
-    if buf is None:
-        pytest.skip("buf is not installed (npm install -g @bufbuild/buf)")
+def test_buf_has_nothing_to_say(check, needs_tool):
+    buf = needs_tool("buf")
     done = subprocess.run([buf, *check], cwd=PROTOS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,9 +8,14 @@ import pytest
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import rpc
 from common.wire.control import (
+    Ending,
+    RoundsRequest,
     RunStatus,
+    WatchedRounds,
     WorkerStatus,
     decode_accepted,
+    decode_rounds,
+    decode_rounds_request,
     decode_status,
     decode_stop,
     decode_workers,
@@ -54,11 +59,18 @@ class Run:
         self.reasons.append(reason)
         return len(self.reasons) == 1
 
+    def watch(self, known):
+        return None if known.run == "crowded" else self.answers(known)
+
+    async def answers(self, known):
+        yield WatchedRounds(f"after {known.after}", ("{}", "[]"), 3)
+        yield WatchedRounds("r1", ending=Ending("all rounds are done", 0))
+
 
 @asynccontextmanager
 async def control_of(run: Run):
     server = grpc.aio.server(options=rpc.server_options())
-    handler = rpc.control_handler(lambda: STATUS, lambda: WORKERS, run.stop)
+    handler = rpc.control_handler(lambda: STATUS, lambda: WORKERS, run.stop, run.watch)
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -77,6 +89,19 @@ async def test_an_operator_asks_and_stops():
     assert run.reasons == ["enough", "again"]
 
 
+async def test_rounds_are_watched_to_their_end():
+    async with control_of(Run()) as control:
+        answers = [each async for each in control.watch_rounds(RoundsRequest("r1", 0))]
+        assert answers == [
+            WatchedRounds("after 0", ("{}", "[]"), 3),
+            WatchedRounds("r1", ending=Ending("all rounds are done", 0)),
+        ]
+        assert (await anext(control.watch_rounds(RoundsRequest()))).run == "after None"
+        with pytest.raises(grpc.aio.AioRpcError, match="too many watch already") as caught:
+            await anext(control.watch_rounds(RoundsRequest("crowded")))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_two_tokens_are_none():
     assert not rpc.authorised(rpc.bearer("a") + rpc.bearer("a"), "a")
     assert not rpc.authorised(None, "a")
@@ -84,7 +109,10 @@ def test_two_tokens_are_none():
     assert rpc.authorised((("authorization", b"Bearer a"),), "a")
 
 
-@pytest.mark.parametrize("decode", [decode_status, decode_workers, decode_stop, decode_accepted])
+@pytest.mark.parametrize(
+    "decode",
+    [decode_status, decode_workers, decode_stop, decode_accepted, decode_rounds, decode_rounds_request],
+)
 def test_garbage_is_unreadable(decode):
     with pytest.raises(ProtocolError, match="unreadable"):
         decode(b"\x0a\xff")

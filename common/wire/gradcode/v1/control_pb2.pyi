@@ -101,3 +101,31 @@ class StopRunResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     def __init__(self, accepted: bool = ...) -> None: ...
+
+class WatchRoundsRequest(_message.Message):
+    __slots__ = ("run", "after")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    after: int
+    def __init__(self, run: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class WatchRoundsResponse(_message.Message):
+    __slots__ = ("run", "records_json", "missed", "ending")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_JSON_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    ENDING_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    records_json: _containers.RepeatedScalarFieldContainer[str]
+    missed: int
+    ending: RunEnding
+    def __init__(self, run: _Optional[str] = ..., records_json: _Optional[_Iterable[str]] = ..., missed: _Optional[int] = ..., ending: _Optional[_Union[RunEnding, _Mapping]] = ...) -> None: ...
+
+class RunEnding(_message.Message):
+    __slots__ = ("reason", "exit_code")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    exit_code: int
+    def __init__(self, reason: _Optional[str] = ..., exit_code: _Optional[int] = ...) -> None: ...

@@ -50,6 +50,11 @@ class ControlServiceStub(object):
                 request_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.SerializeToString,
                 response_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.FromString,
                 _registered_method=True)
+        self.WatchRounds = channel.unary_stream(
+                '/gradcode.v1.ControlService/WatchRounds',
+                request_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsRequest.SerializeToString,
+                response_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer(object):
@@ -77,6 +82,14 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchRounds(self, request, context):
+        """The newest rounds, then every new one, then how the run ended. The first answer comes at once; later
+        ones at most 5 seconds apart, empty if nothing happened. RESOURCE_EXHAUSTED when too many watch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +107,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.StopRun,
                     request_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.FromString,
                     response_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.SerializeToString,
+            ),
+            'WatchRounds': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRounds,
+                    request_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsRequest.FromString,
+                    response_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +196,33 @@ class ControlService(object):
             '/gradcode.v1.ControlService/StopRun',
             common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.SerializeToString,
             common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRounds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gradcode.v1.ControlService/WatchRounds',
+            common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsRequest.SerializeToString,
+            common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsResponse.FromString,
             options,
             channel_credentials,
             insecure,

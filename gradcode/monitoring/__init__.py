@@ -1,0 +1,1 @@
+"""Prometheus rules, alerts and Grafana dashboards: described here, written to ``deploy/`` and elsewhere."""
