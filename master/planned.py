@@ -315,8 +315,8 @@ class Planned:
         It takes the one that would be finished latest if those who have it on their lists should fail.
         """
         chosen, latest = None, -math.inf
-        for chunk in hand.held:
-            if self._lists.n_missing(chunk) == 0 and self._lists.can_take(hand, chunk):
+        for chunk in self._lists.missing_from(hand):
+            if self._lists.n_missing(chunk) == 0:
                 ends = (other.ends_at(now, 1) for other in self._lists.takers(chunk) if other is not hand)
                 end = min(ends, default=math.inf)
                 if end > latest:
