@@ -24,9 +24,9 @@ from gradcode.lab.schedule_trials import KNOWLEDGE, ScheduleTrial, ratio
 
 ROUNDS = int(os.environ.get("ROUNDS", "100"))
 MOST_ABOVE = 0.10
-ROWS = (("cyclic", 8, 1), ("cyclic", 3, 4), ("cyclic", 3, 8), ("cyclic", 2, 8)) + (
-    ("random", 8, 1), ("random", 3, 4), ("random", 3, 8), ("random", 2, 8),
-)  # fmt: skip
+ROWS = tuple(
+    (placement, *sizes) for placement in ("cyclic", "random") for sizes in ((8, 1), (3, 4), (3, 8), (2, 8))
+)
 """Placement, delta, c."""
 
 RULE = {

@@ -106,7 +106,6 @@ def play(
     )
     simulator = Simulator(settings, source, code.n_workers, network)
 
-
     def remember(item: ev.Event | ev.Command) -> None:
         # What is known of a place is forgotten when a worker takes it, so it is remembered just after that.
         if isinstance(item, ev.LinkReady) and known_seconds is not None:
