@@ -88,7 +88,10 @@ def test_softmax_on_digits_learns_while_workers_die_and_freeze():
     }
     sim = simulate(Experiment(rounds=20, evaluate_every=10, delays=delays))
     records = sim.play()
-    assert {record.outcome for record in records} == {"exact"}
+    # Two go in the same round, one of them with chunks that it had finished: that round may fall short.
+    short = [record for record in records if record.outcome != "exact"]
+    assert len(short) <= 1
+    assert all(record.stepped and record.recovered_fraction > 0.8 for record in short)
     assert records[-1].loss < records[0].loss
     assert [record.round for record in records if record.score is not None] == [9, 19]
     assert records[-1].score > 0.8
