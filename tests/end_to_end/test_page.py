@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -167,6 +168,7 @@ async def busy_seconds(tab: Tab) -> float:
     return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
 
 
+@pytest.mark.skipif("GRADCODE_SLOW" not in os.environ, reason="it measures time: set GRADCODE_SLOW=1")
 async def test_a_thousand_workers_stay_fluid(browser):
     async with crowd(1000) as address, browser.tab() as tab:
         await tab.look()

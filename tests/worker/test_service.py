@@ -183,7 +183,7 @@ async def test_next_chunk_replaces_the_queue_and_leaves_the_chunk_in_hand(master
     assert (await link.hear(wire.ChunkFinished)).chunk == 0
     await link.send(wire.NextChunk(stamp, (4, 0, 1, 3)))
     found = [(await link.hear(wire.ChunkFinished)).chunk for _ in range(3)]
-    assert found == [1, 4, 3]
+    assert found in ([1, 4, 3], [4, 1, 3]), "on a busy machine the frame comes before chunk 1 is in hand"
     await link.hear_nothing(0.2)
     await link.send(wire.NextChunk(stamp, (2,)))
     assert (await link.hear(wire.ChunkFinished)).chunk == 2
