@@ -7,7 +7,6 @@ it returns, and sends ``Tick`` when ``wakes_at(now)`` is reached. ``Solve``, ``C
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,13 +17,13 @@ from master import events as ev
 from master.chronicle import Chronicle
 from master.deadlines import sooner
 from master.experience import Experience
-from master.intake import fate_of
+from master.intake import Diverged, Intake, Unused, Violation
 from master.joining import GiveUp, Joining, KeepWaiting, Patience
 from master.membership import Link, Membership
-from master.policies import Verdict, end_of_run, judge
 from master.roster import Roster, Turn, addressed
 from master.round import Move, Round
 from master.settings import RunSettings
+from master.settling import Settling
 
 
 class Training:
@@ -44,11 +43,11 @@ class Training:
         self.experience = Experience()
         self.members = Membership(settings.n_workers)
         self._roster = Roster(self.members)
+        self._intake = Intake(self.members, self.chronicle, self.experience)
+        self._settling = Settling(settings, self.chronicle, self.experience)
         self.ending: tuple[str, int] | None = None
         self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
-        self._skips = 0
         self._patience = Patience(settings.lost_seconds)
-        self._settling: Verdict | None = None
         self._stopping: tuple[str, int] | None = None
         self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
             ev.LinkUp: self._link_up,
@@ -167,59 +166,29 @@ class Training:
     # ---- progress ---------------------------------------------------------------------------------------
 
     def _chunk_finished(self, event: ev.ChunkFinished, now: float) -> list[ev.Command]:
-        link = self.members.links.get(event.link)
-        fate = fate_of(link, event.stamp, self.epoch, self.round)
-        if fate == "stale" or link is None or link.place is None or self.round is None:
-            self.chronicle.totals.stale_frames += 1
-            return []
-        link.seen_at = now
-        if fate == "future" or link.place not in self._holders(event.chunk):
-            detail = (
-                f"chunk {event.chunk} of round {event.stamp.round} is nothing that place {link.place} has"
-            )
-            return self._violation(link, "foreign_chunk", detail, now)
-        if not (event.finite and math.isfinite(event.loss)):
-            number = "loss" if event.finite else "gradient"
-            what = f"worker {link.name}: the {number} of chunk {event.chunk} is not finite"
-            return self._end(f"{what} in round {event.stamp.round}: the run diverged", 3, evaluate=False)
-        self.experience.paces.observe(link.place, event.seconds)
-        if fate == "late":
-            after_seconds = self.chronicle.report_late(link.place, link.name, event, now)
-            self.experience.observe_late(event.stamp.round, link.place, after_seconds, event.seconds)
-            self.round.schedule.free(link.place, now)
-            return []
-        self.round.schedule.heard(link.place, event.heard, event.heard_seconds, now)
-        moves = self.round.chunk_finished(link.place, event.chunk, event.seconds, now)
-        if moves is None:
-            self.chronicle.totals.duplicate_frames += 1
-            return []
-        self.chronicle.ledger.report(event.chunk, event.loss, event.rows)
-        return self._carry_out(moves, now)
+        taken = self._intake.chunk_finished(event, self.epoch, self.round, now)
+        if isinstance(taken, Violation):
+            return self._violation(taken, now)
+        if isinstance(taken, Diverged):
+            return self._diverge(taken.what)
+        return self._carry_out(taken, now)
 
     def _message_arrived(self, event: ev.MessageArrived, now: float) -> list[ev.Command]:
-        drop: list[ev.Command] = [ev.Discard(event.payload)]
-        link = self.members.links.get(event.link)
-        fate = fate_of(link, event.stamp, self.epoch, self.round)
-        if fate == "stale" or link is None or link.place is None or self.round is None:
-            self.chronicle.totals.stale_frames += 1
-            return drop
-        link.seen_at = now
-        self.chronicle.ledger.bytes_received += event.n_bytes
-        if fate == "late":
-            self.chronicle.totals.stale_frames += 1
-            return drop
-        if fate == "future" or not self.round.owns(link.place, event.message):
-            detail = f"message {event.message} of round {event.stamp.round} is not of place {link.place}"
-            return drop + self._violation(link, "foreign_message", detail, now)
-        moves = self.round.message_arrived(link.place, event.message, event.payload, now)
-        if moves is None:
-            self.chronicle.totals.duplicate_frames += 1
-            return drop + self._carry_out(self.round.revive(link.place, now), now)
-        return self._carry_out(moves, now)
+        taken = self._intake.message_arrived(event, self.epoch, self.round, now)
+        drop = ev.Discard(event.payload)
+        if isinstance(taken, Violation):
+            return [drop, *self._violation(taken, now)]
+        if isinstance(taken, Unused):
+            return [drop, *self._carry_out(taken.moves, now)]
+        return self._carry_out(taken, now)
 
-    def _violation(self, link: Link, kind: str, detail: str, now: float) -> list[ev.Command]:
-        close = ev.CloseLink(link.number, f"{kind}: {detail}", kind)
-        return [close, *self._take_turn(self._roster.down(link.number, detail), now)]
+    def _violation(self, found: Violation, now: float) -> list[ev.Command]:
+        number = found.link.number
+        close = ev.CloseLink(number, f"{found.kind}: {found.detail}", found.kind)
+        return [close, *self._take_turn(self._roster.down(number, found.detail), now)]
+
+    def _diverge(self, what: str) -> list[ev.Command]:
+        return self._end(f"{what}: the run diverged", 3, evaluate=False)
 
     def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
         assert self.round is not None
@@ -234,7 +203,7 @@ class Training:
         rule, waits = self.settings.deadline, self.settings.on_shortfall == "wait"
         self.round = self.experience.new_round(number, rule, live, waits, self.settings.enough, now)
         self.chronicle.open_round(number, self.epoch, now, self.round.rules.deadline_seconds)
-        self._settling = None
+        self._settling.open()
         for place in live:
             self.round.expect(place, self.members.name_at(place))
         return self._send_round([link for link in self.members.seated() if link.ready], now)
@@ -253,60 +222,46 @@ class Training:
         """Moves of the round, addressed to links; and what follows if the round has its outcome."""
         assert self.round is not None
         commands = [addressed(move, self.members, self.epoch, self.round.number) for move in moves]
-        if self.round.outcome is not None and self._settling is None:
+        if self.round.outcome is not None and not self._settling.under_way:
             commands += self._settle(now)
         return commands
 
     def _settle(self, now: float) -> list[ev.Command]:
         """The round has its outcome: everybody stops, and the optimiser steps if the policy says so."""
         assert self.round is not None
-        assert self.round.outcome is not None
-        outcome = self.round.outcome
-        self._settling = judge(outcome, self.settings)
-        self.experience.observe_round(self.round, now)
-        self.chronicle.settle(self.round, self.experience.paces)
-        commands: list[ev.Command] = [
+        stops: list[ev.Command] = [
             ev.StopRound(link.number, self.stamp(link)) for link in self.members.seated() if link.ready
         ]
-        if self._settling.steps and self.settings.learning:
-            return [*commands, ev.Combine(self.round.number, outcome.used)]
-        dropped = [ev.Discard(payload) for payload in self.round.payloads()]
-        return [*commands, *dropped, *self._close_round(now)]
+        follows = self._settling.judge(self.round, now)
+        if isinstance(follows, ev.Combine):
+            return [*stops, follows]
+        return [*stops, *follows, *self._close_round(now)]
 
     def _combined(self, event: ev.Combined, now: float) -> list[ev.Command]:
         assert self.round is not None
         if event.culprit is not None:
-            place = self.round.owner_of(event.culprit)
-            what = f"the message of worker {self.members.name_at(place)} is not finite"
-            return self._end(f"{what} in round {event.round}: the run diverged", 3, evaluate=False)
-        self.chronicle.ledger.gradient_norm = event.gradient_norm
-        self.chronicle.ledger.combine_seconds = event.seconds
-        return [ev.Step(event.round)]
+            name = self.members.name_at(self.round.owner_of(event.culprit))
+            return self._diverge(f"the message of worker {name} is not finite in round {event.round}")
+        return [self._settling.combined(event)]
 
     def _stepped(self, event: ev.Stepped, now: float) -> list[ev.Command]:
         if not event.finite:
-            what = f"the parameters are not finite after round {event.round}"
-            return self._end(f"{what}: the run diverged", 3, evaluate=False)
-        self.chronicle.ledger.step_seconds = event.seconds
+            return self._diverge(f"the parameters are not finite after round {event.round}")
+        self._settling.stepped(event)
         return self._close_round(now)
 
     def _close_round(self, now: float) -> list[ev.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
-        assert self._settling is not None
-        record = self.chronicle.close_round(self._settling)
-        warning = self.experience.warning()
-        self._skips = 0 if self._settling.steps else self._skips + 1
-        commands = self.chronicle.note("chunks", warning) if warning else []
+        record, commands = self._settling.close()
         for link in [link for link in self.members.links.values() if link.draining]:
             commands += self._take_turn(self._roster.let_go(link), now)
-        return commands + self._go_on(record, self._settling, now)
+        return commands + self._go_on(record, now)
 
-    def _go_on(self, record: RoundRecord, verdict: Verdict, now: float) -> list[ev.Command]:
-        ending = end_of_run(record, verdict, self._skips, self.settings) or self._stopping
+    def _go_on(self, record: RoundRecord, now: float) -> list[ev.Command]:
+        ending = self._settling.ending(record) or self._stopping
         if ending is not None:
             return self._end(*ending)
-        every = self.settings.evaluate_every
-        if self.settings.learning and every > 0 and (record.round + 1) % every == 0:
+        if self._settling.is_scored(record):
             return [*self._start_round(now), ev.Evaluate(record.round)]
         return [*self.chronicle.write_down(), *self._start_round(now)]
 
@@ -388,7 +343,3 @@ class Training:
         self.phase = "ended"
         closing: list[ev.Command] = [ev.CloseLink(number, "the run is over") for number in self.members.links]
         return [*closing, ev.Finish(*self.ending)]
-
-    def _holders(self, chunk: int) -> tuple[int, ...]:
-        assert self.code is not None
-        return self.code.assignment.holders[chunk] if 0 <= chunk < self.code.n_chunks else ()
