@@ -12,6 +12,9 @@ import pytest
 
 TOOLS = {
     "buf": (("buf",), "npm install -g @bufbuild/buf"),
+    "ip": (("ip",), "Debian: apt-get install iproute2"),
+    "iptables": (("iptables",), "Debian: apt-get install iptables"),
+    "tc": (("tc",), "Debian: apt-get install iproute2"),
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "Debian: apt-get install chromium"),
     "prometheus": (("prometheus",), "Debian: apt-get install prometheus"),
     "promtool": (("promtool",), "Debian: apt-get install prometheus"),

@@ -118,7 +118,7 @@ class Story:
         return any(
             places & self._late.get(number, set())
             or any(
-                f"worker {worker}" in text.replace(":", " ") + " " for text in self._events.get(number, ())
+                f"worker {worker} " in text.replace(":", " ") + " " for text in self._events.get(number, ())
             )
             for number in rounds
         )
