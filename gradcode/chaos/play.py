@@ -21,7 +21,9 @@ from gradcode.chaos.vitals import Growth, growth_of
 
 DISK_BYTES = 256 << 20
 LOOK_SECONDS = 0.5
-QUIET_SECONDS = 10.0
+FIRST_ROUNDS = 3
+"""So many are left in peace: until then workers are being started."""
+QUIET_SECONDS = 8.0
 """So long before the end the last fault begins: what follows from it belongs to the run."""
 
 
@@ -134,6 +136,9 @@ async def _disturb(
 ) -> None:
     """Inject the plan, watch, and end the run in order."""
     progress = Progress(cluster.folder)
+    while progress.look() < FIRST_ROUNDS:
+        _check_progress(cluster, progress, wanted)
+        await asyncio.sleep(LOOK_SECONDS)
     injector = Injector(cluster, progress)
     until = time.monotonic() + wanted.seconds
     injecting = asyncio.create_task(injector.inject(plan))
@@ -143,8 +148,7 @@ async def _disturb(
             await asyncio.sleep(LOOK_SECONDS)
             progress.look()
             now = time.monotonic()
-            if now - progress.changed_at > wanted.hang_seconds:
-                raise RunFailed(_hang(cluster, progress, wanted))
+            _check_progress(cluster, progress, wanted)
             if injecting.done() and injecting.exception() is not None:
                 break
             if now - told_at >= 5.0:
@@ -162,6 +166,9 @@ async def _disturb(
     result.account = account(injector.done, cluster.folder)
 
 
-def _hang(cluster: Cluster, progress: Progress, wanted: Wanted) -> str:
-    words = "; ".join(f"{each.name}: {cluster.last_words(each)}" for each in cluster.members)
-    return f"no round for {wanted.hang_seconds:g} s after round {progress.round}. Last words: {words}"
+def _check_progress(cluster: Cluster, progress: Progress, wanted: Wanted) -> None:
+    """Complain if the run hangs."""
+    if time.monotonic() - progress.changed_at > wanted.hang_seconds:
+        words = "; ".join(f"{each.name}: {cluster.last_words(each)}" for each in cluster.members)
+        hangs = f"no round for {wanted.hang_seconds:g} s after round {progress.round}"
+        raise RunFailed(f"{hangs}. Last words: {words}")
