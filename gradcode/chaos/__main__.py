@@ -19,6 +19,7 @@ from gradcode.chaos.long_run import long_run
 from gradcode.chaos.plan import KINDS
 from gradcode.chaos.play import Wanted, play
 from gradcode.chaos.report import table
+from master.logs import configure_logs
 
 EXAMPLES = f"""\
 examples:
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code."""
     given = _parser().parse_args(arguments)
     console = Console(highlight=False)
+    configure_logs("warning", "text")
     if given.long_run is not None:
         return _long_run(given.long_run, console)
     seed = given.seed if given.seed is not None else time.time_ns() % 1_000_000
