@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -34,6 +33,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import read_arrays
 from common.errors import InvalidData, InvalidSpec, RunFailed
 from common.history import (
     ChunkRow,
@@ -51,6 +51,8 @@ HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
 PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
 CHUNK_COLUMNS = ("worker", "place", "round", "chunk", "seconds", "arrived_seconds", "state")
 FLUSH_SECONDS = 1.0
+MOST_PARAMETER_BYTES = 64 << 30
+"""That parameters.npz may hold, as a reader is told by its table of contents."""
 _values_of = attrgetter(*CHUNK_COLUMNS)
 
 
@@ -289,8 +291,7 @@ def read_parameters(path: str | Path) -> SavedModel:
     """
     file = Path(path) / PARAMETERS if Path(path).is_dir() else Path(path)
     try:
-        with np.load(io.BytesIO(_bytes_of(file)), allow_pickle=False) as archive:
-            held = {name: archive[name] for name in archive.files}
+        held = read_arrays(io.BytesIO(_bytes_of(file)), MOST_PARAMETER_BYTES, field=PARAMETERS)
         scalars: dict[str, Callable[[Any], object]] = {
             "model": str,
             "n_features": int,
@@ -309,7 +310,7 @@ def read_parameters(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise InvalidData(PARAMETERS, f"must hold {error.args[0]!r}", str(file)) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (ValueError, AttributeError, InvalidData):
         raise InvalidData(PARAMETERS, "must be a file that a run has written", str(file)) from None
 
 
