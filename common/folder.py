@@ -290,8 +290,9 @@ def read_parameters(path: str | Path) -> SavedModel:
         InvalidData: there is no such file, it is no npz file, or a field is missing.
     """
     file = Path(path) / PARAMETERS if Path(path).is_dir() else Path(path)
+    packed = io.BytesIO(_bytes_of(file))
     try:
-        held = read_arrays(io.BytesIO(_bytes_of(file)), MOST_PARAMETER_BYTES, field=PARAMETERS)
+        held = read_arrays(packed, MOST_PARAMETER_BYTES, field=PARAMETERS)
         scalars: dict[str, Callable[[Any], object]] = {
             "model": str,
             "n_features": int,
