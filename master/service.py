@@ -59,7 +59,7 @@ class TrainingFace:
                 raw = await anext(aiter(requests), b"")
         except TimeoutError:
             raise ProtocolError("too_slow", f"no Hello came within {HELLO_SECONDS:g} s") from None
-        hello = codec.decode_request(raw)
+        hello = codec.decode_hello(raw)
         if not isinstance(hello, wire.Hello):
             raise ProtocolError("wrong_order", "the first frame must be Hello")
         if hello.protocol_major != wire.PROTOCOL_MAJOR:

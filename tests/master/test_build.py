@@ -29,13 +29,13 @@ def test_what_is_beyond_a_limit_is_refused(limit, needed):
 
 
 def test_too_little_memory_for_the_messages_of_a_round_is_refused():
-    with pytest.raises(InvalidSpec, match="limits.master_memory_mb: must hold the messages"):
+    with pytest.raises(InvalidSpec, match=r"limits\.master_memory_mb: must hold the messages"):
         prepared("data.source=synthetic(rows=60, features=100000)", "limits.master_memory_mb=1")
 
 
 def test_a_data_file_beyond_the_limit_is_refused(tmp_path):
     file = tmp_path / "data.csv"
-    file.write_text("a,y\n" + "1.0,2\n" * 200_000, encoding="utf-8")
+    file.write_text("a,y\n" + "1.0,2\n" + "2.0,1\n" * 200_000, encoding="utf-8")
     with pytest.raises(InvalidData, match=r"must hold at most 1 MB \(limits.data_mb\)"):
         prepared(f"data.source={file}", "data.target=y", "limits.data_mb=1")
     prepared(f"data.source={file}", "data.target=y", "limits.data_mb=2")
