@@ -51,6 +51,8 @@ EXPERIMENT, ENVIRONMENT, SUMMARY = "experiment.toml", "environment.json", "summa
 HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
 PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
 FLUSH_SECONDS = 1.0
+MOST_PENDING_BYTES = 1 << 18
+"""Of chunk rows that are held back at most."""
 MOST_PARAMETER_BYTES = 64 << 30
 """That parameters.npz may hold, as a reader is told by its table of contents."""
 
