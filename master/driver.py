@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -20,9 +20,11 @@ from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
 from master import events as ev
 from master.arithmetic import Arithmetic
+from master.counters import Counters
 from master.orders import OrderBook
 from master.outbox import Outbox
 from master.settings import RunSettings
+from master.snapshot import Origin, Snapshot
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
@@ -31,29 +33,9 @@ FRAME_BYTES = 512 * 1024
 WORRYING = ("lost", "short", "stuck", "chunks")
 """Kinds of notes that are logged as warnings."""
 
+ANEW = Origin()
+
 log = structlog.get_logger("gradcode.master")
-
-
-class Counters(Protocol):
-    """What the driver counts; `master.metrics.MasterMetrics` in production."""
-
-    def record(self, record: RoundRecord) -> None:
-        """A round has ended."""
-
-    def protocol_error(self, kind: str) -> None:
-        """A peer broke the protocol."""
-
-    def frame_dropped(self, kind: str) -> None:
-        """A frame was ``stale`` or ``duplicate``."""
-
-    def bytes_moved(self, direction: str, n: int) -> None:
-        """Payload bytes were ``received`` or ``sent``."""
-
-    def link_opened(self) -> None:
-        """A worker opened a link."""
-
-    def link_lost(self) -> None:
-        """A link ended that nobody closed."""
 
 
 @dataclass
@@ -74,6 +56,7 @@ class Driver:
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
         listeners: are told of every record, after the folder has it.
+        origin: where the run begins. keep: makes a checkpoint; must not block.
     """
 
     def __init__(
@@ -87,12 +70,14 @@ class Driver:
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
         listeners: Sequence[Callable[[RoundRecord], None]] = (),
+        origin: Origin = ANEW,
+        keep: Callable[[Snapshot], None] = lambda snapshot: None,
     ) -> None:
         self.run = run
         self.name = name
         self.settings = settings
         self.clock = clock
-        self.training = Training(settings, clock())
+        self.training = Training(settings, clock(), origin.snapshot, origin.incarnations)
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._arithmetic = arithmetic
         self._orders = orders
@@ -102,6 +87,7 @@ class Driver:
         self._listeners = listeners
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
+        self._origin = origin
         self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
         self._n_payloads = 0
@@ -122,6 +108,7 @@ class Driver:
             ev.Evaluate: self._calculate,
             ev.Planned: lambda command: self._arithmetic.plan(command.code),
             ev.Record: self._record,
+            ev.Checkpoint: lambda command: keep(command.snapshot),
             ev.Note: self._note,
             ev.Finish: self._finish,
         }
@@ -131,6 +118,11 @@ class Driver:
     def begin(self) -> None:
         """Make the plan, and from now on wake up in time."""
         self._carry_out(self.training.begin())
+        for text in self._origin.told:
+            self._carry_out(self.training.chronicle.note("resumed", text))
+        # What was dropped before this start is counted already.
+        totals = self.training.chronicle.totals
+        self._dropped = {"stale": totals.stale_frames, "duplicate": totals.duplicate_frames}
         self._set_timer()
 
     def dispatch(self, event: ev.Event) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message, Term
 from common.history import RoundRecord
+from master.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Keep this, with the optimiser's state as it is now, so that the run can go on from here."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something an operator wants to know, in words; ``kind`` is a short constant word."""
 
@@ -298,6 +306,7 @@ Command = (
     | Evaluate
     | Planned
     | Record
+    | Checkpoint
     | Note
     | Finish
 )

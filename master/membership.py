@@ -7,8 +7,11 @@ and take the next place that becomes free, in the order in which they came.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from master.snapshot import by_place
 
 SLOW_LINK_ROUNDS = 5
 """A place whose link did not take whole parameters in so many rounds is shown as having too slow a link."""
@@ -44,6 +47,8 @@ class Link:
 class Membership:
     """Seats links at places. ``n_places`` None means a lobby: nobody is seated until ``open`` is called.
 
+    The links' incarnations begin above ``incarnations``.
+
     Cost: O(log n) for a link that comes, O(number of draining spares) for one that goes.
 
     Attributes:
@@ -51,7 +56,7 @@ class Membership:
         n_linked: places that have a link. n_ready: those whose link can compute.
     """
 
-    def __init__(self, n_places: int | None) -> None:
+    def __init__(self, n_places: int | None, incarnations: int = 0) -> None:
         self.links: dict[int, Link] = {}
         self.n_linked = 0
         self.n_ready = 0
@@ -61,7 +66,7 @@ class Membership:
         self._by_name: dict[str, int] = {}
         self._former: dict[str, int] = {}
         self._last_name: dict[int, str] = {}
-        self._incarnations = 0
+        self._incarnations = incarnations
 
     @property
     def n_places(self) -> int:
@@ -134,6 +139,16 @@ class Membership:
                 self._seat(link, free)
                 seated.append(link)
         return seated
+
+    def state(self) -> dict[str, Any]:
+        """Who had which place, for a checkpoint."""
+        return {"former": dict(self._former), "names": dict(self._last_name)}
+
+    def restore(self, state: Mapping[str, Any]) -> dict[int, str]:
+        """Whoever had a place, by `state` after JSON, gets it again. Returns the last name at each place."""
+        self._former = dict(state["former"])
+        self._last_name = by_place(state["names"])
+        return dict(self._last_name)
 
     def can_compute(self, link: Link) -> None:
         """The link holds the rows of its place."""

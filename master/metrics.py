@@ -24,6 +24,8 @@ from prometheus_client.core import Metric
 
 from common.boundaries import SECONDS, SHORT_SECONDS
 from common.history import ChunkState, End, OutcomeKind, RoundRecord
+from master.checkpoint_metrics import CheckpointFamilies
+from master.checkpointer import CheckpointCounts
 from master.scrape import MAX_PLACES, Scrape
 from master.status import RunStatus
 
@@ -91,6 +93,8 @@ class MasterMetrics:
         )
         self._scrape = Scrape(status, clock, wall_clock, max_places)
         self.registry.register(self._scrape)
+        self.checkpoints = CheckpointCounts(clock)
+        self.registry.register(CheckpointFamilies(self.checkpoints))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

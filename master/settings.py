@@ -24,6 +24,7 @@ class RunSettings:
         join_timeout_seconds, join_seconds, lost_seconds: how long to wait for workers.
         target_loss, gradient_tolerance, max_seconds: further reasons to stop, or None.
         evaluate_every: score after every so many rounds; 0 scores only at the end.
+        checkpoint_seconds, checkpoint_rounds: make a checkpoint after so much; both None: never.
         learning: False leaves out combining, steps and scores (timing only).
     """
 
@@ -44,4 +45,6 @@ class RunSettings:
     gradient_tolerance: float | None = None
     max_seconds: float | None = None
     evaluate_every: int = 0
+    checkpoint_seconds: float | None = None
+    checkpoint_rounds: int | None = None
     learning: bool = True

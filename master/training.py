@@ -19,11 +19,13 @@ from master.deadlines import sooner
 from master.experience import Experience
 from master.intake import Diverged, Intake, Unused, Violation
 from master.joining import GiveUp, Joining, KeepWaiting, Patience
+from master.keeping import Keeping
 from master.membership import Link, Membership
 from master.roster import Roster, Turn, addressed
 from master.round import Move, Round
 from master.settings import RunSettings
 from master.settling import Settling
+from master.snapshot import Snapshot
 
 
 class Training:
@@ -31,22 +33,31 @@ class Training:
 
     Args:
         settings: what to do. now: the master's monotonic clock, in seconds.
+        resumed: where the run goes on; None: with round 0.
+        incarnations: those of this start are greater.
     """
 
-    def __init__(self, settings: RunSettings, now: float) -> None:
+    def __init__(
+        self, settings: RunSettings, now: float, resumed: Snapshot | None = None, incarnations: int = 0
+    ) -> None:
         self.settings = settings
         self.phase = "joining"
-        self.epoch = 0
+        self.epoch = 0 if resumed is None else resumed.epoch
         self.code: GradientCode | None = None
         self.round: Round | None = None
         self.chronicle = Chronicle(settings.n_rows)
         self.experience = Experience()
-        self.members = Membership(settings.n_workers)
+        n_places = settings.n_workers if resumed is None else resumed.n_places
+        self.members = Membership(n_places, incarnations)
         self._roster = Roster(self.members)
         self._intake = Intake(self.members, self.chronicle, self.experience)
         self._settling = Settling(settings, self.chronicle, self.experience)
+        parts = (self.chronicle, self.experience, self.members, self._settling)
+        self._keeping = Keeping(settings, *parts, now, resumed)
         self.ending: tuple[str, int] | None = None
-        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
+        self._sound = True
+        n_before = None if resumed is None else resumed.n_linked
+        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now, n_before)
         self._patience = Patience(settings.lost_seconds)
         self._stopping: tuple[str, int] | None = None
         self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
@@ -69,8 +80,10 @@ class Training:
 
     def begin(self) -> list[ev.Command]:
         """The first commands: the plan, where the number of workers is known beforehand."""
-        n_workers = self.settings.n_workers
-        return [] if n_workers is None else self._plan(n_workers)
+        n_places = self.members.n_places
+        commands = self._plan(n_places) if n_places else []
+        self._keeping.take_up()
+        return commands
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Take one event; returns what is to be done, in order."""
@@ -105,9 +118,9 @@ class Training:
         return None if first is None or limit is None else first + limit
 
     def run_seconds(self, now: float) -> float:
-        """Seconds since the first round started; 0 before."""
+        """Seconds since the first round started, without those between two starts of the master."""
         first = self.chronicle.first_started_at
-        return 0.0 if first is None else now - first
+        return self.chronicle.seconds_before if first is None else now - first
 
     def stamp(self, link: Link) -> ev.Stamp:
         """What frames to and from ``link`` carry in the current round."""
@@ -125,7 +138,9 @@ class Training:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
-            self.experience.forget(place)
+            # Whoever comes back after a restart of the master is as fast as it was.
+            if not self._keeping.is_known(place):
+                self.experience.forget(place)
         current = self._open_round
         if current is None:
             return commands
@@ -188,6 +203,7 @@ class Training:
         return [close, *self._take_turn(self._roster.down(number, found.detail), now)]
 
     def _diverge(self, what: str) -> list[ev.Command]:
+        self._sound = False
         return self._end(f"{what}: the run diverged", 3, evaluate=False)
 
     def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
@@ -198,7 +214,7 @@ class Training:
 
     def _start_round(self, now: float) -> list[ev.Command]:
         assert self.code is not None
-        number = 0 if self.round is None else self.round.number + 1
+        number = self._keeping.first_round if self.round is None else self.round.number + 1
         live = [link.place for link in self.members.seated() if link.place is not None]
         rule, waits = self.settings.deadline, self.settings.on_shortfall == "wait"
         self.round = self.experience.new_round(number, rule, live, waits, self.settings.enough, now)
@@ -263,11 +279,15 @@ class Training:
             return self._end(*ending)
         if self._settling.is_scored(record):
             return [*self._start_round(now), ev.Evaluate(record.round)]
-        return [*self.chronicle.write_down(), *self._start_round(now)]
+        return [*self.chronicle.write_down(), *self._checkpoint(now), *self._start_round(now)]
 
     def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
         commands = self.chronicle.write_down(event.score)
-        return commands + self._finish() if self.phase == "closing" else commands
+        return commands + (self._finish() if self.phase == "closing" else self._checkpoint(now))
+
+    def _checkpoint(self, now: float) -> list[ev.Command]:
+        assert self.code is not None
+        return self._keeping.between_rounds(self.code, self.epoch, now)
 
     # ---- beginning and ending ---------------------------------------------------------------------------
 
@@ -342,4 +362,5 @@ class Training:
         assert self.ending is not None
         self.phase = "ended"
         closing: list[ev.Command] = [ev.CloseLink(number, "the run is over") for number in self.members.links]
-        return [*closing, ev.Finish(*self.ending)]
+        kept = self._keeping.at_the_end(self.code, self.epoch, self.ending[1]) if self._sound else []
+        return [*kept, *closing, ev.Finish(*self.ending)]
