@@ -19,22 +19,24 @@ The folder of a killed master can be read: every file is either whole or ends wi
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.appending import AppendedFile
+from common.chunk_lines import CHUNK_COLUMNS, chunk_lines
 from common.environment import environment
 from common.errors import InvalidData, InvalidSpec, RunFailed
 from common.files import replace
@@ -52,9 +54,9 @@ from common.reopening import Lock, Mark, cut
 EXPERIMENT, ENVIRONMENT, SUMMARY = "experiment.toml", "environment.json", "summary.json"
 HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
 RUN, CHECKPOINTS, SUPERSEDED = "run.json", "checkpoints", "superseded"
-CHUNK_COLUMNS = ("worker", "place", "round", "chunk", "seconds", "arrived_seconds", "state")
 FLUSH_SECONDS = 1.0
-_values_of = attrgetter(*CHUNK_COLUMNS)
+MOST_PENDING_BYTES = 1 << 18
+"""Of chunk rows that are held back at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,21 +101,20 @@ class RunFolder:
         mode: Literal["ab", "xb"] = "ab" if again else "xb"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._history: BinaryIO = (self.path / HISTORY).open(mode)
-            self._lock = Lock(self._history, self.path)
-            self._chunks: BinaryIO = (self.path / CHUNKS).open(mode)
+            self._history = AppendedFile(self.path / HISTORY, mode)
+            self._lock = Lock(self._history.number, self.path)
+            self._chunks = AppendedFile(self.path / CHUNKS, mode)
         except FileExistsError:
             raise InvalidSpec("run folder", "must not hold a run already", str(path)) from None
         except OSError as error:
             raise InvalidSpec("run folder", f"must be writable ({error.strerror})", str(path)) from None
-        self._rows = io.StringIO(newline="")
-        self._writer = csv.writer(self._rows, lineterminator="\n")
+        self._pending = bytearray()
         self._flushed = 0.0
         if not again:
             self._begin_chunks()
 
     def _begin_chunks(self) -> None:
-        self._writer.writerow(CHUNK_COLUMNS)
+        self._pending += ",".join(CHUNK_COLUMNS).encode() + b"\n"
         self.flush()
 
     @classmethod
@@ -155,7 +156,7 @@ class RunFolder:
     def mark(self) -> Mark:
         """How far the run is written: what was added up to now, chunks held back included."""
         self.flush()
-        return Mark(*(os.fstat(file.fileno()).st_size for file in (self._history, self._chunks)))
+        return Mark(*(file.n_bytes + file.held_bytes for file in (self._history, self._chunks)))
 
     def sync(self) -> None:
         """Have what was written survive a power cut; from any thread. Cost: some milliseconds.
@@ -164,8 +165,10 @@ class RunFolder:
             OSError: the disk says no.
         """
         for file in (self._history, self._chunks):
+            if file.held_bytes:
+                raise OSError(errno.ENOSPC, "records still wait for room on the disk")
             if not file.closed:
-                os.fsync(file.fileno())
+                os.fsync(file.number)
 
     def cut(self, mark: Mark) -> int:
         """Take the run up at ``mark``: what was written after it goes to the files superseded.*.
@@ -176,8 +179,8 @@ class RunFolder:
             RunFailed: a file cannot be written.
         """
         try:
-            n_rounds = cut(self._history, mark.history, self.path / f"{SUPERSEDED}.jsonl")
-            cut(self._chunks, mark.chunks, self.path / f"{SUPERSEDED}.csv")
+            n_rounds = cut(self.path / HISTORY, mark.history, self.path / f"{SUPERSEDED}.jsonl")
+            cut(self.path / CHUNKS, mark.chunks, self.path / f"{SUPERSEDED}.csv")
             (self.path / SUMMARY).unlink(missing_ok=True)
         except OSError as error:
             raise RunFailed(f"cannot write the run folder {self.path}: {error.strerror}") from None
@@ -201,22 +204,32 @@ class RunFolder:
         self._replace(PARAMETERS, buffer.getvalue())
 
     def add(self, record: RoundRecord) -> None:
-        """Append the record to history.jsonl at once, and its chunks to chunks.csv within a second."""
-        self._append(self._history, to_json(record).encode() + b"\n")
+        """Append the record to history.jsonl at once, and its chunks to chunks.csv within a second.
+
+        On a full disk both wait in memory until there is room again.
+
+        Raises:
+            RunFailed: the files cannot be written, or too much waits.
+        """
+        self._history.append(to_json(record).encode() + b"\n")
         self.add_chunks(record.chunks)
 
-    def add_chunks(self, rows: Iterable[ChunkRow]) -> None:
+    def add_chunks(self, rows: Sequence[ChunkRow]) -> None:
         """Append to chunks.csv; what is held back is written a second later with the next, or by `flush`."""
-        self._writer.writerows(map(_values_of, rows))
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        self._pending += chunk_lines(rows).encode(errors="replace")
+        if len(self._pending) >= MOST_PENDING_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write the chunk rows held back."""
-        self._append(self._chunks, self._rows.getvalue().encode(errors="replace"))
-        self._rows.seek(0)
-        self._rows.truncate()
+        self._chunks.append(bytes(self._pending))
+        self._pending.clear()
         self._flushed = time.monotonic()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait in memory because the disk is full."""
+        return self._history.held_bytes + self._chunks.held_bytes
 
     def finish(self, reason: str, exit_code: int, **more: object) -> dict[str, Any]:
         """Close the folder with summary.json and return what it holds.
@@ -234,21 +247,18 @@ class RunFolder:
 
     def close(self) -> None:
         """Write what is held back, close the files, let others have the folder; twice is no harm."""
-        self._close_files()
-        self._lock.release()
+        try:
+            self._close_files()
+        finally:
+            self._lock.release()
 
     def _close_files(self) -> None:
         if not self._chunks.closed:
-            self.flush()
-            self._chunks.close()
-            self._history.close()
-
-    def _append(self, file: BinaryIO, data: bytes) -> None:
-        try:
-            file.write(data)
-            file.flush()
-        except OSError as error:
-            raise RunFailed(f"cannot write the run folder {self.path}: {error.strerror}") from None
+            try:
+                self.flush()
+                self._chunks.close()
+            finally:
+                self._history.close()
 
     def _replace(self, name: str, data: bytes, durable: bool = False) -> None:
         try:

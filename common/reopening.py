@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from common.errors import InvalidSpec
 
@@ -23,18 +23,18 @@ class Lock:
     """Holds a run's folder for this process; the system lets it go when the process ends, however it does.
 
     Args:
-        file: of the folder, open; the lock outlives its closing. folder: for the error.
+        number: of an open file of the folder; the lock outlives its closing. folder: for the error.
 
     Raises:
         InvalidSpec: another process holds it.
     """
 
-    def __init__(self, file: BinaryIO, folder: Path) -> None:
+    def __init__(self, number: int, folder: Path) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InvalidSpec("run folder", "must not be in use by another master", str(folder)) from None
-        self._number: int | None = os.dup(file.fileno())
+        self._number: int | None = os.dup(number)
 
     def release(self) -> None:
         """Let others have it; twice is no harm."""
@@ -43,11 +43,11 @@ class Lock:
             os.close(number)
 
 
-def cut(file: BinaryIO, length: int, remains: Path) -> int:
+def cut(path: Path, length: int, remains: Path) -> int:
     """Shorten a file to ``length`` bytes, and append what is cut off to the file ``remains``.
 
     Args:
-        file: open for appending. length: at most its own.
+        path: of the file. length: at most its own.
 
     Returns:
         How many whole lines were cut off. A process that dies here cuts the same again: then ``remains`` has
@@ -57,7 +57,7 @@ def cut(file: BinaryIO, length: int, remains: Path) -> int:
         OSError: a file cannot be written.
     """
     n_lines = 0
-    with open(file.name, "rb") as source:
+    with path.open("r+b") as source:
         source.seek(length)
         piece = source.read(PIECE_BYTES)
         if piece:
@@ -71,8 +71,8 @@ def cut(file: BinaryIO, length: int, remains: Path) -> int:
                     kept.write(b"\n")
                 kept.flush()
                 os.fsync(kept.fileno())
-    file.truncate(length)
-    os.fsync(file.fileno())
+        source.truncate(length)
+        os.fsync(source.fileno())
     return n_lines
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from common.history import RoundRecord
+from master.scribe import RoundCounter
 
 
-class Counters(Protocol):
+class Counters(RoundCounter, Protocol):
     """What the driver counts; `master.metrics.MasterMetrics` in production."""
-
-    def record(self, record: RoundRecord) -> None:
-        """A round has ended."""
 
     def protocol_error(self, kind: str) -> None:
         """A peer broke the protocol."""

@@ -23,6 +23,7 @@ from master.arithmetic import Arithmetic
 from master.counters import Counters
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.scribe import Scribe
 from master.settings import RunSettings
 from master.snapshot import Origin, Snapshot
 from master.training import Training
@@ -30,7 +31,7 @@ from master.training import Training
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
-WORRYING = ("lost", "short", "stuck", "chunks")
+WORRYING = ("lost", "short", "stuck", "chunks", "disk")
 """Kinds of notes that are logged as warnings."""
 
 ANEW = Origin()
@@ -81,17 +82,17 @@ class Driver:
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._arithmetic = arithmetic
         self._orders = orders
-        self._folder = folder
         self._counters = counters
         self._log = log.bind(run=run)
-        self._listeners = listeners
+        self._scribe = Scribe(folder, counters, listeners, self._log)
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
         self._origin = origin
+        self._broken = False
         self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
         self._n_payloads = 0
-        self._shared: tuple[int, int, list[bytes]] = (-1, 0, [])
+        self._shared: tuple[tuple[int, int], int, list[bytes]] = ((-1, -1), 0, [])
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -126,18 +127,28 @@ class Driver:
         self._set_timer()
 
     def dispatch(self, event: ev.Event) -> None:
-        """Hand an event to the core and carry out what it decides. Never blocks.
+        """Hand an event to the core and carry out what it decides. Never blocks, and never raises.
 
-        An event that a command brings about is handled after all commands before it.
+        An event that a command brings about is handled after all commands before it. What cannot be carried
+        out, such as writing to a broken disk, ends the run: nobody else would hear of it.
         """
         self._events.append(event)
-        if len(self._events) > 1:
+        if len(self._events) > 1 or self._broken:
             return
-        while self._events:
-            self._carry_out(self.training.handle(self._events[0], self.clock()))
-            self._events.popleft()
-        self._count_dropped()
-        self._set_timer()
+        try:
+            while self._events:
+                self._carry_out(self.training.handle(self._events[0], self.clock()))
+                self._events.popleft()
+            self._count_dropped()
+            self._set_timer()
+        except Exception as error:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """The run cannot go on; whoever waits for its end gets the error."""
+        self._broken = True
+        if not self.finished.done():
+            self.finished.set_exception(error)
 
     def _count_dropped(self) -> None:
         """Pass on what the core has dropped since the last time."""
@@ -278,7 +289,7 @@ class Driver:
 
     def _parameters(self, stamp: ev.Stamp) -> tuple[int, list[bytes]]:
         """The round's parameters as frames, serialised once for all links."""
-        if self._shared[0] != stamp.round:
+        if self._shared[0] != (stamp.epoch, stamp.round):
             point = self._arithmetic.point_bytes()
             pieces = [
                 codec.encode_response(
@@ -288,7 +299,7 @@ class Driver:
                 )
                 for offset, piece in split_frames(point, FRAME_BYTES)
             ]
-            self._shared = (stamp.round, len(point), pieces)
+            self._shared = ((stamp.epoch, stamp.round), len(point), pieces)
         return self._shared[1], self._shared[2]
 
     def _next_chunk(self, command: ev.NextChunk) -> None:
@@ -343,25 +354,13 @@ class Driver:
         error = done.exception()
         if error is None:
             self.dispatch(done.result())
-        elif not self.finished.done():
-            self.finished.set_exception(error)
+        else:
+            self._break(error)
 
     def _record(self, command: ev.Record) -> None:
-        self._folder.add(command.record)
-        self._counters.record(command.record)
-        for listener in self._listeners:
-            listener(command.record)
-        record = command.record
-        tell = {"exact": self._log.debug, "approximate": self._log.info, "failed": self._log.warning}
-        tell[record.outcome](
-            f"the round is {record.outcome}",
-            round=record.round,
-            reason=record.reason,
-            end=record.end,
-            stepped=record.stepped,
-            recovered_fraction=record.recovered_fraction,
-            seconds=record.seconds,
-        )
+        self._scribe.record(command.record)
+        if told := self._scribe.news_of_the_disk():
+            self._carry_out(self.training.chronicle.note("disk", told))
 
     def _note(self, command: ev.Note) -> None:
         tell = self._log.warning if command.kind in WORRYING else self._log.info
@@ -372,8 +371,8 @@ class Driver:
 
     def _in_round(self) -> dict[str, int]:
         """The round in hand, for a log line."""
-        current = self.training.round
-        return {} if current is None else {"round": current.number}
+        number = self.training.next_round - 1
+        return {} if number < 0 else {"round": number}
 
     def _finish(self, command: ev.Finish) -> None:
         if not self.finished.done():

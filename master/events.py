@@ -6,6 +6,7 @@ simulator) owns clock, sockets and payloads; ``payload`` numbers below only name
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message, Term
@@ -131,6 +132,13 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """An operator wants another number of workers, from the next round on."""
+
+    n_workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """An operator or a signal asks the run to end; the folder stays whole."""
 
@@ -155,9 +163,20 @@ Event = (
     | Combined
     | Stepped
     | Evaluated
+    | ScaleRequested
     | StopRequested
     | Tick
 )
+
+
+def method_of(kind: type) -> str:
+    """Name of the method that takes events of a kind.
+
+    >>> method_of(LinkUp)
+    '_link_up'
+    """
+    return re.sub(r"(?=[A-Z])", "_", kind.__name__).lower()
+
 
 # ---- commands -------------------------------------------------------------------------------------------
 

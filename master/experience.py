@@ -7,10 +7,10 @@ from typing import Any
 
 from common.codes.base import GradientCode
 from master.collecting import CollectTimes
-from master.deadlines import DeadlineRule, FinishingTimes
+from master.deadlines import DeadlineRule, FinishingTimes, RoundRules
 from master.paces import Paces
 from master.planned import Planned
-from master.round import Round, RoundRules
+from master.round import Round
 from master.schedule import FixedOrder, Schedule
 from master.shares import Planner
 
@@ -60,6 +60,15 @@ class Experience:
         self._finishing.restore(state["finishing"])
         self._collect_times.restore(state["collecting"])
         self._n_rounds, self._warned = state["n_rounds"], state["warned"]
+
+    def plan_again(self, code: GradientCode, message_bytes: int, places: Mapping[int, int]) -> None:
+        """As ``plan``, in the middle of a run; ``places``: former place -> new place of the same worker.
+
+        How fast workers are stays known, for chunks of the new size; finishing times are of another plan.
+        """
+        self.paces.move(places, self._code.n_chunks / code.n_chunks)
+        self._finishing = FinishingTimes()
+        self.plan(code, message_bytes)
 
     def forget(self, place: int) -> None:
         """Another worker has taken the place."""

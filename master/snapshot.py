@@ -18,6 +18,7 @@ class Snapshot:
 
     Attributes:
         round: the next round; so many rounds are done. epoch: version of the plan. code: in its notation.
+        wanted: number of workers that the run should have.
         n_places: places of the plan. n_linked: how many of them had a link.
         run_seconds: of the run, to the last outcome. skips: rounds in a row without a step.
         chronicle, experience, members: what these parts remember; see their ``state``.
@@ -26,6 +27,7 @@ class Snapshot:
     round: int
     epoch: int
     code: str
+    wanted: int
     n_places: int
     n_linked: int
     run_seconds: float

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from gradcode.chaos.disk import SmallDisk, why_not
+
 TOOLS = {
     "buf": (("buf",), "npm install -g @bufbuild/buf"),
+    "ip": (("ip",), "Debian: apt-get install iproute2"),
+    "iptables": (("iptables",), "Debian: apt-get install iptables"),
+    "tc": (("tc",), "Debian: apt-get install iproute2"),
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "Debian: apt-get install chromium"),
     "prometheus": (("prometheus",), "Debian: apt-get install prometheus"),
     "promtool": (("promtool",), "Debian: apt-get install prometheus"),
@@ -36,3 +43,16 @@ def tool_path(name: str) -> str:
 def needs_tool() -> Callable[[str], str]:
     """``needs_tool("promtool")``: where that program is; skips, or fails if GRADCODE_REQUIRE_TOOLS=1."""
     return tool_path
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, int], SmallDisk]]:
+    """``small_disk(folder, n_bytes)``: a disk of that size on a new folder; skips where there can be none."""
+    with contextlib.ExitStack() as stack:
+
+        def mount(folder: Path, n_bytes: int) -> SmallDisk:
+            if reason := why_not():
+                pytest.skip(reason)
+            return stack.enter_context(SmallDisk(folder, n_bytes))
+
+        yield mount

@@ -216,3 +216,19 @@ def test_parameters_with_a_missing_field_name_it(tmp_path):
     np.savez(tmp_path / "parameters.npz", parameters=np.zeros(2))
     with pytest.raises(InvalidData, match=r"parameters\.npz: must hold 'model'"):
         read_parameters(tmp_path)
+
+
+def test_records_outlast_a_full_disk(tmp_path, small_disk):
+    disk = small_disk(tmp_path / "disk", 128 << 10)
+    with RunFolder(disk.folder / "run") as folder:
+        folder.add(a_record(0, chunks=(a_row(0),)))
+        disk.fill()
+        for number in range(1, 40):
+            folder.add(a_record(number, chunks=(a_row(number),)))
+        assert folder.held_bytes > 0
+        there = [record.round for record in read_history(disk.folder / "run")]
+        assert there == list(range(len(there)))
+        disk.free()
+        folder.add(a_record(40))
+    assert [record.round for record in read_history(disk.folder / "run")] == list(range(41))
+    assert [row.round for row in read_chunks(disk.folder / "run")] == list(range(40))

@@ -23,6 +23,7 @@ def a_snapshot(number: int = 3) -> Snapshot:
         round=number,
         epoch=1,
         code="uncoded(2)",
+        wanted=3,
         n_places=2,
         n_linked=1,
         run_seconds=2.0,

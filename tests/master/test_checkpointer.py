@@ -44,7 +44,7 @@ class Clock:
 
 def a_checkpoint(number: int) -> Checkpoint:
     snapshot = Snapshot(
-        round=number, epoch=0, code="uncoded(2)", n_places=2, n_linked=2, run_seconds=0.0, skips=0,
+        round=number, epoch=0, code="uncoded(2)", wanted=2, n_places=2, n_linked=2, run_seconds=0.0, skips=0,
         chronicle={}, experience={}, members={},
     )  # fmt: skip
     optimizer = {"steps": number, "parameters": np.zeros(3)}
