@@ -24,7 +24,6 @@ import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -36,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.appending import AppendedFile
+from common.arrays import read_arrays
 from common.chunk_lines import CHUNK_COLUMNS, chunk_lines
 from common.environment import environment
 from common.errors import InvalidData, InvalidSpec, RunFailed
@@ -57,6 +57,8 @@ RUN, CHECKPOINTS, SUPERSEDED = "run.json", "checkpoints", "superseded"
 FLUSH_SECONDS = 1.0
 MOST_PENDING_BYTES = 1 << 18
 """Of chunk rows that are held back at most."""
+MOST_PARAMETER_BYTES = 64 << 30
+"""That parameters.npz may hold, as a reader is told by its table of contents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -332,9 +334,9 @@ def read_parameters(path: str | Path) -> SavedModel:
         InvalidData: there is no such file, it is no npz file, or a field is missing.
     """
     file = Path(path) / PARAMETERS if Path(path).is_dir() else Path(path)
+    packed = io.BytesIO(_bytes_of(file))
     try:
-        with np.load(io.BytesIO(_bytes_of(file)), allow_pickle=False) as archive:
-            held = {name: archive[name] for name in archive.files}
+        held = read_arrays(packed, MOST_PARAMETER_BYTES, field=PARAMETERS)
         scalars: dict[str, Callable[[Any], object]] = {
             "model": str,
             "n_features": int,
@@ -353,7 +355,7 @@ def read_parameters(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise InvalidData(PARAMETERS, f"must hold {error.args[0]!r}", str(file)) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (ValueError, AttributeError, InvalidData):
         raise InvalidData(PARAMETERS, "must be a file that a run has written", str(file)) from None
 
 

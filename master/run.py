@@ -17,7 +17,7 @@ from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2_grpc
 
 from common.datasets.base import Dataset
-from common.errors import GradcodeError, InvalidSpec
+from common.errors import GradcodeError, InvalidSpec, ProtocolError
 from common.experiment import Experiment, check_experiment
 from common.folder import RunFolder, SavedModel
 from common.models.base import Model
@@ -32,6 +32,7 @@ from master.control import Control
 from master.control import RunFacts as FixedFacts
 from master.driver import Driver
 from master.events import Finish, StopRequested
+from master.gate import Gate
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
@@ -154,12 +155,16 @@ class Master:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
         metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
-        interceptors = []
+        limits = build.build_limits(self.experiment)
+
+        def count(error: ProtocolError) -> None:
+            metrics.protocol_error(error.kind)
+
+        interceptors: list[grpc.aio.ServerInterceptor] = [Gate(limits, count)]
         if self.options.token is not None:
-            interceptors.append(
-                TokenCheck(self.options.token, lambda error: metrics.protocol_error(error.kind))
-            )
-        server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
+            interceptors.append(TokenCheck(self.options.token, count))
+        options = rpc.server_options(limits.connections)
+        server = grpc.aio.server(interceptors=interceptors, options=options)
         self.address = await listen(server, self.options.listen)
         page = PageFace(PageFeed(self._page_facts()), self._status)
         if self.options.metrics != "off":
@@ -182,6 +187,7 @@ class Master:
             listeners=(watchers.hear_record, page.hear_record),
             origin=begun.origin,
             keep=self._keep,
+            limits=limits,
         )
         stack.callback(self.driver.close)
         self._add_services(server, watchers)
@@ -203,7 +209,7 @@ class Master:
         optimizer, digest = self._arithmetic.optimizer, self._dataset.digest
         at = (self._path, self.options.runs)
         begun = begin(self.experiment, self._facts, *at, digest, optimizer.restore)
-        self.folder = begun.folder
+        self.folder, self._facts = begun.folder, begun.facts
         return begun
 
     def _keep(self, snapshot: Snapshot) -> None:
