@@ -172,7 +172,7 @@ def account(faults: Sequence[Injected], folder: Path) -> Account:
         kind = each.fault.kind
         if _is_told(each, story):
             found.told[kind] += 1
-        elif kind != "kill master" and _overlaps(each, kills):
+        elif _overlaps(each, [kill for kill in kills if kill is not each]):
             found.with_master[kind] += 1
         elif not _must_be_told(each):
             found.untold[kind] += 1
@@ -187,7 +187,8 @@ def _is_told(each: Injected, story: Story) -> bool:
     rounds = range(each.first_round, each.last_round + 1)
     if each.worker is not None:
         return story.tells_of(each.worker, rounds)
-    return story.says("the disk is full" if each.fault.kind == "fill disk" else "resumed", rounds)
+    words = "the disk is full" if each.fault.kind == "fill disk" else "the master was started again"
+    return story.says(words, rounds)
 
 
 def _must_be_told(each: Injected) -> bool:
