@@ -1,0 +1,111 @@
+"""The commands that ask a master somewhere; ``gradcode.cli`` offers them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradcode.cli_runs import Plain
+
+
+class Format(StrEnum):
+    """How a run is shown."""
+
+    auto = "auto"
+    live = "live"
+    text = "text"
+    json = "json"
+
+
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="File with the master's token.")
+]
+Address = Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where the master listens.")]
+
+
+def shown_form(form: Format) -> str:
+    """``live``, ``text`` or ``json``; what ``auto`` stands for depends on the terminal."""
+    if form is not Format.auto:
+        return str(form.value)
+    return "live" if sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb") else "text"
+
+
+ASK_CODES = """\b
+Exit codes:
+  0  the master answered
+  2  bad input, such as a wrong token
+  3  no master answers
+"""
+
+
+STATUS_EPILOG = (
+    "\b\nExamples:\n  gradcode status 127.0.0.1:7070\n"
+    "  gradcode status train.example.org:7070 --token-file token --format json\n\n" + ASK_CODES
+)
+
+
+def status(
+    address: Address,
+    token_file: TokenFile = None,
+    form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
+) -> None:
+    """Show how a run stands: rounds, loss, and what every place is doing."""
+    from common.tokens import read_token
+    from gradcode.commands_ask import show_status
+
+    show_status(address, read_token(token_file), form.value)
+
+
+WATCH_EPILOG = """\b
+Examples:
+  gradcode watch 127.0.0.1:7070
+  gradcode watch train.example.org:7070 --token-file token --format json | jq .loss
+
+\b
+Exit codes: those of the run.
+  0    the run ended
+  2    bad input, such as a wrong token
+  3    the run failed or diverged, or no master answers
+  130  interrupted, the run or the watch (Ctrl-C ends the watch; the run goes on)
+"""
+
+
+def watch(
+    address: Address,
+    token_file: TokenFile = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="auto: live on a terminal, text otherwise.")
+    ] = Format.auto,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.0, help="How long the master may be away.")
+    ] = 600.0,
+) -> None:
+    """Watch a run elsewhere until it ends: the newest rounds, then every new one.
+
+    While its master is away, as in a restart, the watch waits for it and goes on where it was.
+    """
+    from common.tokens import read_token
+    from gradcode.commands_watch import watch as run
+
+    raise typer.Exit(run(address, read_token(token_file), shown_form(form), patience))
+
+
+STOP_EPILOG = "\b\nExample:\n  gradcode stop 127.0.0.1:7070 --reason 'good enough'\n\n" + ASK_CODES
+
+
+def stop(
+    address: Address,
+    token_file: TokenFile = None,
+    reason: Annotated[str, typer.Option(help="Why; is written into the run folder.")] = "",
+) -> None:
+    """End a run in order: its folder is whole, its workers leave."""
+    from common.tokens import read_token
+    from gradcode.commands_ask import stop_run
+
+    accepted = stop_run(address, read_token(token_file), reason)
+    print("the run ends" if accepted else "the run is over already")
