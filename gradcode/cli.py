@@ -12,6 +12,7 @@ from common.errors import GradcodeError
 from common.version import __version__
 from gradcode.cli_ask import STATUS_EPILOG, STOP_EPILOG, WATCH_EPILOG, Format, shown_form, status, stop, watch
 from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Plain, compare, report
+from gradcode.commands_certs import certs
 from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(monitor, name="monitor")
+app.add_typer(certs, name="certs")
 
 
 Overrides = Annotated[

@@ -22,6 +22,7 @@ from master import events as ev
 from master.arithmetic import Arithmetic
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.permits import RowPermits
 from master.settings import RunSettings
 from master.training import Training
 
@@ -70,8 +71,7 @@ class Driver:
     """Plays a run for real.
 
     Args:
-        run: id of the run; name: what people call it.
-        settings, arithmetic, orders: the run's parts.
+        run: id of the run; name: what people call it. settings, arithmetic, orders: its parts.
         folder: where records go. counters: where counts go.
         listeners: are told of every record, after the folder has it.
     """
@@ -94,6 +94,7 @@ class Driver:
         self.clock = clock
         self.training = Training(settings, clock())
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
+        self.permits = RowPermits()
         self._arithmetic = arithmetic
         self._orders = orders
         self._folder = folder
@@ -258,6 +259,7 @@ class Driver:
     def _send(self, link: int, frame: wire.Response, number: int | None = None) -> None:
         session = self._sessions.get(link)
         if session is not None:
+            self.permits.note(link, frame, self.training.members)
             session.outbox.put(codec.encode_response(frame), number)
 
     def _stamp(self, stamp: ev.Stamp, shared: bool = False) -> wire.Stamp:

@@ -8,7 +8,7 @@ import resource
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from common.version import __version__
 from common.wire import rpc
 from common.wire.control import Ending
 from master import build
+from master.access import Admission
 from master.arithmetic import Arithmetic
 from master.control import Control, RunFacts
 from master.driver import Driver
@@ -35,8 +36,10 @@ from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
 from master.page_feed import PageFacts, PageFeed
+from master.page_security import PageSecurity
 from master.scrape import MAX_PLACES
-from master.service import TokenCheck, TrainingFace, is_loopback, listen
+from master.securing import Entrance, Security
+from master.service import TrainingFace, listen
 from master.settings import RunSettings
 from master.status import RunStatus, run_status
 from master.watchers import Watchers
@@ -52,10 +55,10 @@ class MasterOptions:
     """Where a master listens and writes.
 
     Attributes:
-        listen: HOST:PORT, port 0 takes a free one. Beyond loopback a token is required.
+        listen: HOST:PORT, port 0 takes a free one.
         metrics: HOST:PORT of the status page, /metrics and /healthz, or ``off``.
         runs: parent of run folders. folder: the run's own folder instead, or None.
-        token: what workers and operators must send; None for no check.
+        security: whom it lets in. page: TLS and a password for the address of metrics.
         announce: file to write the real addresses to, or None.
         metrics_places: most places with metrics of their own; above that the slowest.
     """
@@ -64,7 +67,8 @@ class MasterOptions:
     metrics: str = "127.0.0.1:9100"
     runs: Path = Path("runs")
     folder: Path | None = None
-    token: str | None = None
+    security: Security = field(default_factory=Security)
+    page: PageSecurity = field(default_factory=PageSecurity)
     announce: Path | None = None
     metrics_places: int = MAX_PLACES
 
@@ -72,13 +76,11 @@ class MasterOptions:
         """Refuse to listen to strangers, and what cannot be.
 
         Raises:
-            InvalidSpec: an address beyond loopback without a token, or fewer than no places.
+            InvalidSpec: an address beyond loopback that is not secured, or fewer than no places.
         """
         if self.metrics_places < 0:
             raise InvalidSpec("metrics_places", "must be at least 0", self.metrics_places)
-        host, _ = rpc.parse_address("listen", self.listen)
-        if self.token is None and not is_loopback(host):
-            raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
+        self.security.check(self.listen)
 
 
 class Master:
@@ -146,15 +148,13 @@ class Master:
         )
         page = PageFace(PageFeed(facts), self._status)
         metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
-        interceptors = []
-        if self.options.token is not None:
-            interceptors.append(
-                TokenCheck(self.options.token, lambda error: metrics.protocol_error(error.kind))
-            )
-        server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
-        self.address = await listen(server, self.options.listen)
+        entrance = Entrance(self.options.security, lambda error: metrics.protocol_error(error.kind))
+        server = grpc.aio.server(interceptors=[entrance.interceptor], options=rpc.server_options())
+        self.address = await listen(server, self.options.listen, entrance.credentials)
         if self.options.metrics != "off":
-            http = await start_http(self.options.metrics, metrics, self._status, self._exit_code, page)
+            http = await start_http(
+                self.options.metrics, metrics, self._status, self._exit_code, page, self.options.page
+            )
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
         self._make_folder()
@@ -171,7 +171,9 @@ class Master:
             listeners=(watchers.hear_record, page.hear_record),
         )
         stack.callback(self.driver.close)
-        self._add_services(server, watchers, started_unix_seconds)
+        self._add_services(server, watchers, entrance.admission, started_unix_seconds)
+        entrance.open(server)
+        stack.push_async_callback(entrance.close)
         await server.start()
         stack.push_async_callback(server.stop, GRACE_SECONDS)
         stack.callback(lambda: watchers.end(self._ending()))
@@ -189,8 +191,14 @@ class Master:
         self.folder.write_experiment(to_toml(self.experiment))
         self.folder.write_environment()
 
-    def _add_services(self, server: grpc.aio.Server, watchers: Watchers, started_unix_seconds: float) -> None:
-        face = TrainingFace(self.driver, self._dataset)
+    def _add_services(
+        self,
+        server: grpc.aio.Server,
+        watchers: Watchers,
+        admission: Admission,
+        started_unix_seconds: float,
+    ) -> None:
+        face = TrainingFace(self.driver, self._dataset, admission)
         facts = RunFacts(self.experiment.rounds, str(self.folder.path), started_unix_seconds, __version__)
         control = Control(self.driver, facts, time.monotonic)
         healthy = health.HealthServicer()
@@ -225,6 +233,9 @@ class Master:
             metrics=self.metrics_address or "off",
             folder=str(self.folder.path),
         )
+        warning = self.options.security.warning(self.address)
+        if warning is not None:
+            log.warning(warning, address=self.address)
         if self.options.announce is not None:
             facts = {
                 "address": self.address,

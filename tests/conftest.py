@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from certificates import Certificates
 
 TOOLS = {
     "buf": (("buf",), "npm install -g @bufbuild/buf"),
@@ -36,3 +44,11 @@ def tool_path(name: str) -> str:
 def needs_tool() -> Callable[[str], str]:
     """``needs_tool("promtool")``: where that program is; skips, or fails if GRADCODE_REQUIRE_TOOLS=1."""
     return tool_path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Issues real certificates, by two authorities."""
+    from certificates import Certificates
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))
