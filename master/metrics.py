@@ -37,6 +37,7 @@ OTHER = "other"
 PROTOCOL_ERRORS = (
     "bad_terms",
     "bad_value",
+    "corrupt",
     "expired",
     "foreign_chunk",
     "foreign_message",

@@ -7,18 +7,18 @@
 
 A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline;
 nothing more can come. A place that does not answer a request in time is gone until it does: its part is
-asked of others, or computed again. After the deadline there is one collection and at most one repair.
+asked of others, or computed again; if none answers in time at all, all get more time. After the deadline
+there is one collection and at most one repair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
-from master.deadlines import sooner
+from master.deadlines import RoundRules, sooner
 from master.events import Solve
 from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
@@ -28,21 +28,6 @@ ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
 
 Move = Ask | Requeue | Solve
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRules:
-    """When a round may end.
-
-    Attributes:
-        deadline_seconds: from the start of the round; None for no deadline.
-        waits: neither the deadline nor the lack of workers ends the round.
-        enough: a recovered fraction that is good enough; 1.0 asks for everything.
-    """
-
-    deadline_seconds: float | None = None
-    waits: bool = False
-    enough: float = 1.0
 
 
 class Round:
@@ -244,6 +229,10 @@ class Round:
         asks = self._ask(now)
         if asks:
             return list(asks)
+        if ending is not None and ending[0] == "exhausted" and self._reopen(now):
+            again: list[Move] = [*self._ask(now), *self.schedule.take_changes(now)]
+            if self._busy or self._pending:
+                return again
         numbers = self._at_hand
         if self._solved is None or self._solved[0] != numbers:
             self._solving = numbers
@@ -320,6 +309,16 @@ class Round:
         if late and asks:
             self._asks_after_deadline += 1
         return asks
+
+    def _reopen(self, now: float) -> bool:
+        """Whether to wait on for places that were given up, as no place at all has answered in time yet."""
+        silent = [work for work in self.works if work.gone and work.present]
+        places, until = {work.place for work in silent}, self.deadline_at
+        if self._collecting is None or not self._collecting.reopen(places, now, until):
+            return False
+        for work in silent:
+            self._revive(work.place, now)
+        return True
 
     def _finish(self, end: End, reason: str, now: float) -> None:
         assert self._solved is not None, "an outcome needs a decoding"

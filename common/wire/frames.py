@@ -14,7 +14,7 @@ from common.models.base import ModelShape
 
 PROTOCOL_MAJOR = 1
 """Both sides have the same, or the link ends."""
-PROTOCOL_MINOR = 1
+PROTOCOL_MINOR = 2
 MAX_FRAME_BYTES = 1 << 20
 """Largest payload (the ``data`` field) of one frame."""
 MAX_MESSAGE_BYTES = 4 << 20
