@@ -130,6 +130,13 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """An operator wants another number of workers, from the next round on."""
+
+    n_workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """An operator or a signal asks the run to end; the folder stays whole."""
 
@@ -154,6 +161,7 @@ Event = (
     | Combined
     | Stepped
     | Evaluated
+    | ScaleRequested
     | StopRequested
     | Tick
 )

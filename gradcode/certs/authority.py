@@ -64,12 +64,12 @@ class Wanted:
         """
         if self.role not in ROLES:
             raise InvalidSpec("--role", f"must be one of {', '.join(ROLES)}", self.role)
-        for option, each in (("--name", self.name), *(("--host", host) for host in self.hosts)):
-            if not _is_address(each) and not (_NAME.fullmatch(each) and len(each) <= 200):
-                raise InvalidSpec(option, "must be letters, digits, dots, colons and hyphens", each)
         star = self.name.find("*")
         if star >= 0 and (self.role != "worker" or star != len(self.name) - 1):
             raise InvalidSpec("--name", "may have a * only at the end of a worker's name", self.name)
+        for option, each in (("--name", self.name), *(("--host", host) for host in self.hosts)):
+            if not _is_address(each) and not (_NAME.fullmatch(each) and len(each) <= 200):
+                raise InvalidSpec(option, "must be letters, digits, dots, colons and hyphens", each)
         if self.role == "worker" and not self.name.startswith(WORKER_PREFIX):
             raise InvalidSpec("--name", f"must begin with {WORKER_PREFIX} for a worker", self.name)
         if self.role == "operator" and self.name.partition("-")[0] != OPERATOR:

@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from common.codes.base import Term
+from common.codes.base import GradientCode, Term
 from common.datasets.base import Dataset, chunk_range
 from common.errors import InvalidSpec
 from common.experiment import Experiment, check_experiment
@@ -50,6 +50,7 @@ class LocalLearning:
         self._compute_dtype = compute_dtype
         self._wire_dtype = wire_dtype
         self._computers: dict[int, Computer] = {}
+        self._codes: dict[int, GradientCode] = {}
         self._points: dict[int, NDArray[Any]] = {}
 
     @property
@@ -57,21 +58,19 @@ class LocalLearning:
         """The master's numbers."""
         return self._arithmetic
 
-    def start(self, worker: int, point: bytes) -> None:
-        """Take up a round with the parameters ``point``, as they came over the wire."""
+    def start(self, worker: int, point: bytes, code: GradientCode) -> None:
+        """Take up a round of ``code`` with the parameters ``point``, as they came over the wire."""
         computer = self._computers.get(worker)
-        if computer is None:
-            assert self._arithmetic.code is not None, "no round starts before there is a plan"
-            n_parts = self._arithmetic.code.n_parts
-            computer = Computer(self._model, n_parts, self._compute_dtype, self._wire_dtype)
+        if computer is None or self._codes[worker] is not code:
+            computer = Computer(self._model, code.n_parts, self._compute_dtype, self._wire_dtype)
             self._computers[worker] = computer
+            self._codes[worker] = code
         computer.clear()
         self._points[worker] = computer.parameters(point)
 
     def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
         """Compute the gradient of ``chunk``; returns loss, rows, whether both are finite."""
-        assert self._arithmetic.code is not None
-        first, end = chunk_range(chunk, self._arithmetic.code.n_chunks, self._dataset.n_rows)
+        first, end = chunk_range(chunk, self._codes[worker].n_chunks, self._dataset.n_rows)
         X, y = self._dataset.X_train[first:end], self._dataset.y_train[first:end]
         result = self._computers[worker].compute(chunk, self._points[worker], X, y)
         return result.loss, result.rows, result.finite
@@ -120,7 +119,8 @@ def simulate(
     if learning:
         code = settings.make_code(n_coming)
     else:
-        settings = replace(settings, make_code=lambda n_places: code)
+        # Codes are compared as they are, whatever happens to workers.
+        settings = replace(settings, make_code=lambda n_places: code, on_empty="wait")
     local = None
     if learning:
         arithmetic = build_arithmetic(experiment, data, model)

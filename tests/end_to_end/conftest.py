@@ -100,10 +100,14 @@ class Peer:
         self.parameters = b""
 
     async def send(self, frame: wire.Request) -> None:
+        await self.write(codec.encode_request(frame))
+
+    async def write(self, raw: bytes) -> None:
+        """Bytes that may be no frame; the first ones open the session."""
         if self.call is None:
             metadata = await self.access.metadata(self.channel, rpc.SESSION)
             self.call = rpc.session_method(self.channel)(metadata=metadata)
-        await self.call.write(codec.encode_request(frame))
+        await self.call.write(raw)
 
     async def receive(self, kind: type[Any]) -> Any:
         """The next frame of ``kind``; others are passed over."""
