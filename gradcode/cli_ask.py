@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradcode.cli_runs import Plain
+from gradcode.cli_runs import Format, Plain
 
 if TYPE_CHECKING:
     from common.wire.access import Access
-
-
-class Format(StrEnum):
-    """How a run is shown."""
-
-    auto = "auto"
-    live = "live"
-    text = "text"
-    json = "json"
 
 
 TokenFile = Annotated[

@@ -27,6 +27,8 @@ EXAMPLES = """examples:
   python -m master --listen 0.0.0.0:7070 --tls master-tls --set workers=joined
   python -m master --listen 0.0.0.0:7070 --insecure-network --token-file token
 
+  python -m master experiment.toml --resume         goes on where a master was killed or interrupted
+
 exit codes: 0 the run ended, 2 bad input, 3 the run failed or diverged, 130 interrupted
 """
 
@@ -74,7 +76,12 @@ def main(argv: list[str] | None = None) -> int:
         help="so many places have metrics of their own, above that the slowest (default %(default)s)",
     )
     parser.add_argument("--runs", type=Path, default=defaults.runs, help="parent of run folders")
-    parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
+    parser.add_argument("--run-folder", type=Path, help="the run's own folder; a run there goes on")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with this experiment's newest unfinished run",
+    )
     add_security_options(parser)
     parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
     parser.add_argument(
@@ -92,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
             metrics=given.metrics,
             runs=given.runs,
             folder=given.run_folder,
+            resume=given.resume,
             security=security_of(given),
             page=page_security_of(given),
             announce=given.announce,
