@@ -21,6 +21,7 @@ from common.wire.access import Access
 from common.wire.rpc import SESSION, session_method
 from worker.endings import Ended, closed
 from worker.injected import Fate, OwnProcess, Victim
+from worker.liveness import Liveness
 from worker.logs import WorkerLog
 from worker.memory import require_room
 from worker.metrics import WorkerMetrics
@@ -92,6 +93,12 @@ class Session:
         self._awake = asyncio.Event()
         self._awake.set()
         self._outbox = Outbox(self._build)
+        self._liveness = Liveness(
+            self._awake,
+            say_alive=lambda: self._outbox.put(wire.Alive()),
+            give_up=lambda: self._end(Ended("nothing comes through any more")),
+            expected_bytes=self._expected_bytes,
+        )
         self._loading: asyncio.Task[None] | None = None
         self._seat: Seat | None = None
         # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
@@ -99,6 +106,7 @@ class Session:
         self._hears: dict[type, Callable[[Any], None]] = {
             wire.Welcome: self._hear_welcome,
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
+            wire.Alive: lambda _: None,
             wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
             wire.StopRound: self._hear_stop,
             wire.StartRound: self._hear_start,
@@ -119,7 +127,8 @@ class Session:
         except grpc.aio.AioRpcError as error:
             return self._closed(error.code(), error.details())
         self._call = session_method(self._channel)(metadata=metadata)
-        tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._watch_leaving())]
+        doing = (self._read(), self._write(), self._watch_leaving(), self._liveness.watch())
+        tasks = [asyncio.create_task(each) for each in doing]
         try:
             return await self._ended
         finally:
@@ -140,12 +149,18 @@ class Session:
         """Whether a round was started and not stopped."""
         return self._seat is not None and self._seat.in_round
 
+    def _expected_bytes(self) -> int:
+        """Most that the frame under way to this worker may have, or the rows."""
+        is_loading = self._loading is not None and not self._loading.done()
+        return wire.MAX_FRAME_BYTES if is_loading or (self._seat and self._seat.is_receiving) else 0
+
     # ---- reading, writing, ending -----------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
             while (raw := await self._call.read()) is not grpc.aio.EOF:
                 await self._awake.wait()
+                self._liveness.heard()
                 self._metrics.receive_bytes.inc(len(raw))
                 if self._farewell is None:
                     self._hear(raw)
@@ -170,6 +185,7 @@ class Session:
                 await self._call.write(raw)
                 self._metrics.send_seconds.observe(self._loop.time() - begun)
                 self._metrics.send_bytes.inc(len(raw))
+                self._liveness.sent(len(raw))
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the reader hears of it too, and of the reason
