@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import random
 import resource
 import signal
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from common.errors import GradcodeError
 from gradcode.lab.fuzz_targets import Target, targets
@@ -140,7 +142,7 @@ def run(chosen: list[Target], n_inputs: int, seconds: float | None, seed: int, f
 def run_atheris(target: Target, seconds: float) -> None:
     """The same, inputs guided by coverage; atheris ends the process. Returns only where it is missing."""
     try:
-        import atheris  # type: ignore[import-not-found,unused-ignore]
+        atheris: Any = importlib.import_module("atheris")
     except ImportError:
         print("atheris is not installed (pip install 'gradcode[fuzz]'): inputs are not guided by coverage")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -23,12 +24,15 @@ from common.errors import GradcodeError
 from common.experiment import default_toml, load_experiment
 from common.folder import read_chunks, read_parameters, read_summary
 from common.history import record_from_json
+from common.reopening import Mark
 from common.spec import make_code, parse_call
 from common.wire import codec, control
 from common.wire import frames as wire
 from common.wire.checksum import seal, unseal
 from common.wire.rows import pack_rows
 from gradcode.lab.mutations import Mutator
+from master import checkpoint
+from master.snapshot import Snapshot
 
 Decode = Callable[[bytes], object]
 
@@ -274,6 +278,30 @@ def _archives() -> list[bytes]:
     return [saved(False, **dense), saved(True, **dense), saved(False, **csr)]
 
 
+def _checkpoints() -> Callable[[random.Random], bytes]:
+    """Most get the right digest anew, so that they come further than to be called torn."""
+    parts: dict[str, object] = {"score": None, "few": {"0": 1}, "former": {"w": 1}}
+    snapshot = Snapshot(
+        round=3, epoch=1, code="uncoded(2)", wanted=2, n_places=2, n_linked=1, run_seconds=2.0, skips=1,
+        chronicle=parts, experience=parts, members=parts,
+    )  # fmt: skip
+    held = checkpoint.Checkpoint(
+        run="run", written_unix_seconds=1.5, mark=Mark(10, 20), snapshot=snapshot,
+        optimizer={"steps": 3, "parameters": np.ones(3)},
+    )  # fmt: skip
+    whole = checkpoint.encode(held)
+    head, _, rest = whole.partition(b"\n")
+    body = Mutator([rest.partition(b"\n")[2]], [*_NUMBERS, *_PUNCTUATION, *_WORDS, b"{}", b'"<f8"', b'"O"'])
+
+    def make(rng: random.Random) -> bytes:
+        if rng.random() < 0.05:
+            return Mutator([whole]).make(rng)
+        made = body.make(rng)
+        return b"\n".join((head, hashlib.sha256(made).hexdigest().encode(), made))
+
+    return make
+
+
 def _models() -> list[bytes]:
     held = io.BytesIO()
     np.savez(
@@ -307,6 +335,7 @@ def _file_targets() -> list[Target]:
     rows = [b"worker,place,round,chunk,seconds,arrived_seconds,state\nw,0,0,0,0.1,0.2,used\n"]
     dataset = partial(load_dataset, held_out=0.0)
     return [
+        Target("checkpoint", _checkpoints(), lambda raw: checkpoint.decode(raw, "checkpoint"), 20),
         Target("npz", Mutator(_archives()).make, _Written("d.npz", lambda path: dataset(str(path))), 5),
         Target("parameters", Mutator(_models()).make, _Written("parameters.npz", read_parameters), 5),
         Target(

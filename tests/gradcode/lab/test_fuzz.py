@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -16,6 +17,7 @@ from common.spec import make_code
 from gradcode.lab import fuzz
 from gradcode.lab.fuzz_targets import Target, targets
 from gradcode.lab.mutations import Mutator, change_field, join_fields, split_fields
+from master import checkpoint
 
 TARGETS = targets()
 INPUTS = 60_000
@@ -108,6 +110,18 @@ def test_fields_are_changed_and_put_together_again():
     assert len({change_field(message, rng) for _ in range(200)}) > 100
 
 
+HEADER = json.dumps(
+    {
+        "run": "r", "written_unix_seconds": 1.0, "mark": {}, "numbers": {},
+        "snapshot": {
+            "round": 1, "epoch": 1, "code": "c", "wanted": 1, "n_places": 1, "n_linked": 1,
+            "run_seconds": 1.0, "skips": 0, "chronicle": {}, "experience": {}, "members": {},
+        },
+        "arrays": [{"name": "a", "dtype": ",", "shape": []}],
+    }
+)  # fmt: skip
+
+
 # ---- found once -----------------------------------------------------------------------------------------
 
 
@@ -163,3 +177,11 @@ def test_codes_that_are_too_large_are_refused_at_once(text, n_workers):
 def test_a_large_bipartite_plan_takes_no_square_of_memory():
     with fuzz.watched(), pytest.raises(InvalidSpec, match="solved by least squares"):
         make_code("bipartite(n)", 30_000)
+
+
+@pytest.mark.parametrize("header", ["[" * 5000, '{"run": 1' + "0" * 400 + "}", "[1]", HEADER])
+def test_checkpoints_of_strange_shape_are_refused_in_one_line(header):
+    body = header.encode() + b"\n"
+    digest = hashlib.sha256(body).hexdigest().encode()
+    with pytest.raises(InvalidData, match="must hold a run's state"):
+        checkpoint.decode(b"gradcode checkpoint 1\n" + digest + b"\n" + body, "checkpoint")
