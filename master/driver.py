@@ -198,6 +198,8 @@ class Driver:
                 self.dispatch(ev.LinkReady(link, frame.incarnation))
         elif isinstance(frame, wire.Drain):
             self.dispatch(ev.LinkDraining(link))
+        elif isinstance(frame, wire.Alive):
+            self._send(link, frame)
         elif isinstance(frame, wire.Goodbye):
             self.close_session(session, f"it said goodbye: {frame.reason}")
         else:
