@@ -17,14 +17,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from common.errors import GradcodeError
 from common.experiment import Experiment, load_experiment
 from common.lifeline import end_with_parent
-from common.tokens import read_token
 from master.logs import configure_logs
+from master.options import add_security_options, page_security_of, security_of
 from master.run import Master, MasterOptions
 
 EXAMPLES = """examples:
   python -m master                                  digits, 8 workers, on 127.0.0.1:7070
   python -m master experiment.toml --set workers=4
-  python -m master --listen 0.0.0.0:7070 --token-file token --set workers=joined
+  python -m master --listen 0.0.0.0:7070 --tls master-tls --set workers=joined
+  python -m master --listen 0.0.0.0:7070 --insecure-network --token-file token
+
+  python -m master experiment.toml --resume         goes on where a master was killed or interrupted
 
 exit codes: 0 the run ended, 2 bad input, 3 the run failed or diverged, 130 interrupted
 """
@@ -73,8 +76,13 @@ def main(argv: list[str] | None = None) -> int:
         help="so many places have metrics of their own, above that the slowest (default %(default)s)",
     )
     parser.add_argument("--runs", type=Path, default=defaults.runs, help="parent of run folders")
-    parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
-    parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
+    parser.add_argument("--run-folder", type=Path, help="the run's own folder; a run there goes on")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with this experiment's newest unfinished run",
+    )
+    add_security_options(parser)
     parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
     parser.add_argument(
         "--stop-on-eof", action="store_true", help="end when standard input ends, as it does with a parent"
@@ -91,7 +99,9 @@ def main(argv: list[str] | None = None) -> int:
             metrics=given.metrics,
             runs=given.runs,
             folder=given.run_folder,
-            token=read_token(given.token_file),
+            resume=given.resume,
+            security=security_of(given),
+            page=page_security_of(given),
             announce=given.announce,
             metrics_places=given.metrics_places,
         )

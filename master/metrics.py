@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from common.boundaries import SECONDS, SHORT_SECONDS
 from common.history import ChunkState, End, OutcomeKind, RoundRecord
+from master.checkpoint_metrics import CheckpointFamilies
+from master.checkpointer import CheckpointCounts
 from master.counts import Count, Counts, Spreads
 from master.exposition import exposition
 from master.scrape import MAX_PLACES, Scrape
@@ -32,16 +34,26 @@ PROTOCOL_ERRORS = (
     "bad_terms",
     "bad_value",
     "corrupt",
+    "expired",
     "foreign_chunk",
     "foreign_message",
     "foreign_rows",
+    "no_handshake",
+    "replayed_token",
     "too_large",
+    "too_many_calls",
+    "too_many_fetches",
+    "too_many_frames",
+    "too_many_links",
+    "too_slow",
     "unknown_frame",
     "unreadable",
     "wrong_digest",
     "wrong_dtype",
     "wrong_length",
+    "wrong_name",
     "wrong_order",
+    "wrong_role",
     "wrong_token",
     "wrong_version",
     OTHER,
@@ -73,6 +85,8 @@ class MasterMetrics:
         self._lag = Spreads("gradcode_event_loop_lag_seconds", lag, (), LAG_BUCKETS, self.registry).labels()
         self._scrape = Scrape(status, clock, wall_clock, max_places)
         self.registry.register(self._scrape)
+        self.checkpoints = CheckpointCounts(clock)
+        self.registry.register(CheckpointFamilies(self.checkpoints))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from common.errors import ProtocolError
 from common.models.base import Features, in_dtype
 from common.wire import checks, codec
+from common.wire.access import Access, as_worker
 from common.wire.frames import DataOrder, FetchRows, RowRange, RowsData, RowsHeader
 from common.wire.rows import unpack_rows
-from common.wire.rpc import Metadata, fetch_method
+from common.wire.rpc import FETCH_ROWS, fetch_method
 from worker import memory
+
+FRAME_SECONDS = 120.0
+"""So long a frame of 1 MiB with rows may take, on a link that carries 10 kB a second."""
 
 Rows: TypeAlias = tuple[Features, NDArray[Any]]
 _Key: TypeAlias = tuple[str, int, int, str]
@@ -45,9 +49,9 @@ class RowCache:
 
 
 async def fetch(
-    channel: grpc.aio.Channel, metadata: Metadata, run: str, order: DataOrder, wanted: RowRange
+    channel: grpc.aio.Channel, access: Access, name: str, run: str, order: DataOrder, wanted: RowRange
 ) -> Rows:
-    """The rows of one range, from the master.
+    """The rows of one range, from the master, for the worker called ``name``.
 
     Raises:
         ProtocolError: what came is not what the order and its own header say.
@@ -58,7 +62,8 @@ async def fetch(
     header: RowsHeader | None = None
     payload = bytearray()
     n_received = 0
-    async for raw in fetch_method(channel)(request, metadata=metadata):
+    metadata = as_worker(name) + await access.metadata(channel, FETCH_ROWS)
+    async for raw in _frames(fetch_method(channel)(request, metadata=metadata)):
         frame = codec.decode_fetch_response(raw)
         if isinstance(frame, RowsData):
             checks.require(header is not None, "wrong_order", "rows before their header")
@@ -73,6 +78,17 @@ async def fetch(
     if header is None or n_received < len(payload):
         raise ProtocolError("wrong_length", f"{n_received} of {len(payload)} bytes of rows")
     return await asyncio.to_thread(unpack_rows, header, payload)
+
+
+async def _frames(call: Any) -> AsyncIterator[bytes]:
+    """What the master sends, unless it stops before it is complete."""
+    try:
+        while (raw := await asyncio.wait_for(call.read(), FRAME_SECONDS)) is not grpc.aio.EOF:
+            yield raw
+    except TimeoutError:
+        raise ProtocolError("silent", f"no rows came for {FRAME_SECONDS:g} s") from None
+    finally:
+        call.cancel()
 
 
 def _accepted(header: RowsHeader, order: DataOrder, wanted: RowRange) -> RowsHeader:

@@ -17,8 +17,11 @@ import grpc.aio
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec
 from common.wire import frames as wire
-from common.wire.rpc import Metadata, session_method
+from common.wire.access import Access
+from common.wire.rpc import SESSION, session_method
+from worker.endings import Ended, closed
 from worker.injected import Fate, OwnProcess, Victim
+from worker.liveness import Liveness
 from worker.logs import WorkerLog
 from worker.memory import require_room
 from worker.metrics import WorkerMetrics
@@ -33,32 +36,13 @@ GOODBYE_SECONDS = 1.0
 DIED = 128 + 9
 """Exit code of a worker that an injected death ended: what a shell shows for SIGKILL."""
 
-_FINAL = {
-    grpc.StatusCode.UNAUTHENTICATED: "the master refuses the token",
-    grpc.StatusCode.PERMISSION_DENIED: "the master refuses the token",
-    grpc.StatusCode.FAILED_PRECONDITION: "the master refuses this worker",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a link ended: the reason, whether to dial again, and otherwise the exit code.
-
-    ``dead_seconds`` above 0 is for how long the worker is dead before it dials again as if it were new.
-    """
-
-    reason: str
-    again: bool = True
-    exit_code: int = 0
-    dead_seconds: float = 0.0
-
 
 @dataclass
 class Memory:
     """What a worker keeps from one link to the next.
 
     Attributes:
-        name: the worker's. package_version: of this installation. metadata: of every call.
+        name: the worker's. package_version: of this installation. access: what it shows a master.
         own_process: whether injected freezes and deaths may befall the whole process.
         state: what the worker does, in a word. n_links: how many links brought a Welcome.
         log: where this worker's lines go, bound to run and round.
@@ -66,7 +50,7 @@ class Memory:
 
     name: str
     package_version: str
-    metadata: Metadata
+    access: Access
     metrics: WorkerMetrics
     own_process: bool
     cache: RowCache = field(default_factory=RowCache)
@@ -105,16 +89,24 @@ class Session:
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
         self._farewell: Ended | None = None
         self._draining = False
+        self._renewing = False
         self._awake = asyncio.Event()
         self._awake.set()
         self._outbox = Outbox(self._build)
+        self._liveness = Liveness(
+            self._awake,
+            say_alive=lambda: self._outbox.put(wire.Alive()),
+            give_up=lambda: self._end(Ended("nothing comes through any more")),
+            expected_bytes=self._expected_bytes,
+        )
         self._loading: asyncio.Task[None] | None = None
         self._seat: Seat | None = None
         # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
-        self._call: Any = session_method(channel)(metadata=kept.metadata)
+        self._call: Any = None  # from the first frame on
         self._hears: dict[type, Callable[[Any], None]] = {
             wire.Welcome: self._hear_welcome,
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
+            wire.Alive: lambda _: None,
             wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
             wire.StopRound: self._hear_stop,
             wire.StartRound: self._hear_start,
@@ -130,7 +122,13 @@ class Session:
             Exception: whatever the compute thread could not cope with.
         """
         self._outbox.put(wire.Hello(self._kept.name, self._kept.package_version))
-        tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._watch_leaving())]
+        try:
+            metadata = await self._kept.access.metadata(self._channel, SESSION)
+        except grpc.aio.AioRpcError as error:
+            return self._closed(error.code(), error.details())
+        self._call = session_method(self._channel)(metadata=metadata)
+        doing = (self._read(), self._write(), self._watch_leaving(), self._liveness.watch())
+        tasks = [asyncio.create_task(each) for each in doing]
         try:
             return await self._ended
         finally:
@@ -151,12 +149,18 @@ class Session:
         """Whether a round was started and not stopped."""
         return self._seat is not None and self._seat.in_round
 
+    def _expected_bytes(self) -> int:
+        """Most that the frame under way to this worker may have, or the rows."""
+        is_loading = self._loading is not None and not self._loading.done()
+        return wire.MAX_FRAME_BYTES if is_loading or (self._seat and self._seat.is_receiving) else 0
+
     # ---- reading, writing, ending -----------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
             while (raw := await self._call.read()) is not grpc.aio.EOF:
                 await self._awake.wait()
+                self._liveness.heard()
                 self._metrics.receive_bytes.inc(len(raw))
                 if self._farewell is None:
                     self._hear(raw)
@@ -181,6 +185,7 @@ class Session:
                 await self._call.write(raw)
                 self._metrics.send_seconds.observe(self._loop.time() - begun)
                 self._metrics.send_bytes.inc(len(raw))
+                self._liveness.sent(len(raw))
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the reader hears of it too, and of the reason
@@ -199,20 +204,7 @@ class Session:
         return await self._seat.build(pending)
 
     def _closed(self, code: grpc.StatusCode, details: str | None) -> Ended:
-        """What the status of a call that is over means."""
-        text = brief(details or "")
-        if code in _FINAL:
-            return Ended(f"{_FINAL[code]}: {text}" if text else _FINAL[code], again=False, exit_code=2)
-        if code == grpc.StatusCode.OK:
-            return Ended("the master closed the link")
-        if code == grpc.StatusCode.UNIMPLEMENTED:
-            return Ended("what answers there is no gradcode master")
-        if not self.welcomed and code == grpc.StatusCode.UNAVAILABLE:
-            return Ended(f"no master answers ({text})")
-        if code == grpc.StatusCode.INTERNAL:
-            # A frame was being written when the link ended, and gRPC keeps no better reason then.
-            return Ended("the link is lost")
-        return Ended(f"the link is lost ({code.name.lower().replace('_', ' ')}: {text})")
+        return closed(code, details, self.welcomed, self._kept.n_links > 0)
 
     def _end(self, ended: Ended) -> None:
         if not self._ended.done():
@@ -272,6 +264,16 @@ class Session:
     def _drained(self, reason: str = "the round it drained is over") -> None:
         self._leave(wire.Goodbye(reason), Ended(reason, again=False))
 
+    def renew(self) -> None:
+        """Leave and come back with new certificates, as soon as no round is in hand."""
+        self._renewing = True
+        if not self.in_round and not self._draining:
+            self._renewed()
+
+    def _renewed(self) -> None:
+        reason = "its certificates have changed"
+        self._leave(wire.Goodbye(reason, retry=True), Ended(reason, at_once=True))
+
     # ---- frames -----------------------------------------------------------------------------------------
 
     def _hear_welcome(self, frame: wire.Welcome) -> None:
@@ -302,7 +304,9 @@ class Session:
             missing = cache.missing(order.data, dtype)
             require_room(welcome, order, missing)
             for each in missing:
-                rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
+                rows = await fetch(
+                    self._channel, self._kept.access, self._kept.name, welcome.run, order.data, each
+                )
                 self._metrics.fetched_ranges.inc()
                 cache.put(order.data, each, dtype, rows)
             rows_of = cache.rows_of(order.data, dtype)
@@ -351,6 +355,8 @@ class Session:
         self._for_seat(Seat.stop)(frame)
         if self._draining and self._seat is not None and not self._seat.in_round:
             self._drained()
+        elif self._renewing and not self.in_round:
+            self._renewed()
 
     # ---- injected interruptions of a worker that shares its process --------------------------------------
 
@@ -383,13 +389,3 @@ class _Silence:
 
     def die(self, for_seconds: float) -> None:
         self._loop.call_soon_threadsafe(self._session.die, for_seconds)
-
-
-def brief(details: str) -> str:
-    """What is of interest in gRPC's details: the last of its errors.
-
-    >>> brief("failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused")
-    'ipv4:127.0.0.1:1: Connection refused'
-    """
-    last = " ".join(details.split()).rpartition("last error: ")[2]
-    return last.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ")
