@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from common.history import ChunkRow, RoundRecord
+from master.checked import Checked
 from master.events import ChunkFinished
 from master.outcome import Outcome, Work, chunk_rows, uncoded_seconds
 from master.paces import Paces
@@ -49,9 +51,12 @@ class Ledger:
         self._outcome: Outcome | None = None
         self._rows: tuple[ChunkRow, ...] = ()
         self._uncoded: float | None = None
+        self.checked = Checked()
 
     def report(self, chunk: int, loss: float, rows: int) -> None:
-        """A chunk's loss sum; the first report of a chunk counts."""
+        """A chunk's loss sum; the first report of a chunk counts, if the loss is a number."""
+        if not math.isfinite(loss):
+            return
         if chunk >= len(self._reported):
             self._reported.extend(bytes(chunk + 1 - len(self._reported)))
         if not self._reported[chunk]:
@@ -141,6 +146,7 @@ class Ledger:
             epoch=self._epoch,
             events=events,
             chunks=(*self._rows, *self._late),
+            **asdict(self.checked),
         )
 
 

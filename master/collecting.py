@@ -139,8 +139,8 @@ class Collecting:
         """Whether the message, once it is here, is of use."""
         return True
 
-    def finish(self, place: int, chunk: int) -> None:
-        """``place`` can send ``chunk``."""
+    def finish(self, place: int, chunk: int, digest: bytes = b"") -> None:
+        """``place`` can send ``chunk``; ``digest`` matters only where values are compared."""
         finishers = self._finishers[chunk]
         if place not in finishers:
             self._finishers[chunk] = (*finishers, place)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import structlog
 
@@ -19,7 +19,7 @@ from common.wire import codec
 from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
 from master import events as ev
-from master.arithmetic import Arithmetic
+from master.arithmetic import Arithmetic, Sum
 from master.orders import OrderBook
 from master.outbox import Outbox
 from master.settings import RunSettings
@@ -28,7 +28,7 @@ from master.training import Training
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
-WORRYING = ("lost", "short", "stuck", "chunks")
+WORRYING = ("lost", "short", "stuck", "chunks", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
 
 log = structlog.get_logger("gradcode.master")
@@ -116,10 +116,7 @@ class Driver:
             ev.StopRound: self._stop_round,
             ev.CloseLink: self._close_link,
             ev.Discard: lambda command: self._arithmetic.discard(command.payload),
-            ev.Solve: self._calculate,
-            ev.Combine: self._calculate,
-            ev.Step: self._calculate,
-            ev.Evaluate: self._calculate,
+            **dict.fromkeys(get_args(Sum), self._calculate),
             ev.Planned: lambda command: self._arithmetic.plan(command.code),
             ev.Record: self._record,
             ev.Note: self._note,
@@ -191,7 +188,8 @@ class Driver:
             if self._is_ours(frame.stamp):
                 stamp = _core_stamp(frame.stamp)
                 report = (frame.chunk, frame.seconds, frame.loss_sum, frame.rows, frame.finite)
-                self.dispatch(ev.ChunkFinished(link, stamp, *report, frame.heard, frame.heard_seconds))
+                heard = (frame.heard, frame.heard_seconds)
+                self.dispatch(ev.ChunkFinished(link, stamp, *report, *heard, frame.digest))
         elif isinstance(frame, wire.MessageFrame):
             self._assemble(session, frame)
         elif isinstance(frame, wire.Ready):
@@ -339,7 +337,7 @@ class Driver:
         """A peer broke the protocol."""
         self._counters.protocol_error(error.kind)
 
-    def _calculate(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> None:
+    def _calculate(self, command: Sum) -> None:
         """Have the arithmetic thread do it; one thing at a time, in order."""
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._thread, self._arithmetic.answer, command, time.perf_counter)

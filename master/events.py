@@ -68,7 +68,8 @@ class ChunkFinished:
     """The worker finished a chunk's gradient; ``seconds`` by the worker's clock.
 
     Until then it had received ``heard`` queues of chunks in this round, the last of them ``heard_seconds``
-    ago; or only the start of the round, so long ago.
+    ago; or only the start of the round, so long ago. ``digest`` binds the worker to the gradient, where the
+    work order asks for it.
     """
 
     link: int
@@ -80,6 +81,7 @@ class ChunkFinished:
     finite: bool
     heard: int = 0
     heard_seconds: float = 0.0
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,34 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """Answer to Examine; values that were wrong have been put right.
+
+    Attributes:
+        n_audited: values that were computed again. n_compared: those that two workers agreed on.
+        n_wrong: values that were wrong. liars: the workers they are from, in the order of questions.
+        n_disputed: values that workers did not agree on. n_unsure: values that enter the gradient as they
+            came.
+    """
+
+    round: int
+    n_audited: int
+    n_compared: int
+    n_wrong: int
+    liars: tuple[str, ...]
+    n_disputed: int
+    n_unsure: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Answer to Restore."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """An operator or a signal asks the run to end; the folder stays whole."""
 
@@ -154,6 +184,8 @@ Event = (
     | Combined
     | Stepped
     | Evaluated
+    | Examined
+    | Restored
     | StopRequested
     | Tick
 )
@@ -240,7 +272,50 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Take the optimiser's step with the combined gradient; answer with Stepped."""
+    """Take the optimiser's step with the combined gradient; answer with Stepped.
+
+    ``keep``: rounds whose optimiser, as it was before their step, is kept for Restore; others are forgotten.
+    """
+
+    round: int
+    keep: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What ``worker`` says a value is: a payload that came, or the digest that it is bound to, or both."""
+
+    worker: str
+    payload: int | None = None
+    digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Is the value that enters the gradient the message of these terms?
+
+    Attributes:
+        claims: the first is the value that is used, and has a payload; others claim to be the same.
+        audit: compute it again in any case; otherwise only if the claims differ, or are not finite.
+    """
+
+    terms: tuple[Term, ...]
+    n_parts: int
+    claims: tuple[Claim, ...]
+    audit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Find the wrong answers among the payloads of a round and put them right; answer with Examined."""
+
+    round: int
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Go back to the parameters before the step of ``round``, which is kept; answer with Restored."""
 
     round: int
 
@@ -296,6 +371,8 @@ Command = (
     | Combine
     | Step
     | Evaluate
+    | Examine
+    | Restore
     | Planned
     | Record
     | Note

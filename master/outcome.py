@@ -28,6 +28,7 @@ class Work:
         arrived: chunk -> when its report arrived.
         seconds: durations by the worker's clock, in the order of arrival.
         sent: its payloads that arrived.
+        digests: chunk -> digest of the value that it is bound to, where workers commit themselves.
         idle: nothing is in its hand, as far as the master knows; never where workers go on by themselves.
         gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
     """
@@ -43,6 +44,7 @@ class Work:
     sent: list[int] = field(default_factory=list)
     gone: bool = False
     idle: bool = False
+    digests: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def last_at(self) -> float | None:

@@ -13,7 +13,6 @@ asked of others, or computed again. After the deadline there is one collection a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
@@ -22,27 +21,10 @@ from master.deadlines import sooner
 from master.events import Solve
 from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, stragglers
+from master.rules import ASKS_AFTER_DEADLINE, RoundRules
 from master.schedule import Requeue, Schedule
 
-ASKS_AFTER_DEADLINE = 2
-"""The collection that the deadline starts, and one repair."""
-
 Move = Ask | Requeue | Solve
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRules:
-    """When a round may end.
-
-    Attributes:
-        deadline_seconds: from the start of the round; None for no deadline.
-        waits: neither the deadline nor the lack of workers ends the round.
-        enough: a recovered fraction that is good enough; 1.0 asks for everything.
-    """
-
-    deadline_seconds: float | None = None
-    waits: bool = False
-    enough: float = 1.0
 
 
 class Round:
@@ -130,6 +112,12 @@ class Round:
         number = next(number for number, held in self._received.items() if held == payload)
         return self._columns([number])[0].worker
 
+    def received(self) -> list[tuple[int, Message, int]]:
+        """Everything that arrived: payload, message, and into how many parts gradients are cut for it."""
+        numbers, payloads = self._received.keys(), self._received.values()
+        parts = (self.parts_of(number) for number in numbers)
+        return list(zip(payloads, self._columns(numbers), parts, strict=True))
+
     def payloads(self) -> tuple[int, ...]:
         """Everything that arrived and is kept."""
         return tuple(self._received.values())
@@ -171,18 +159,22 @@ class Round:
 
     # ---- progress ---------------------------------------------------------------------------------------
 
-    def chunk_finished(self, place: int, chunk: int, seconds: float, now: float) -> list[Move] | None:
+    def chunk_finished(
+        self, place: int, chunk: int, seconds: float, now: float, digest: bytes = b""
+    ) -> list[Move] | None:
         """A report, within the worker's own ``seconds``. Returns None if it was reported before."""
         work = self.works[place]
         if chunk in work.arrived:
             return None
         work.arrived[chunk] = now
         work.seconds.append(seconds)
+        if digest:
+            work.digests[chunk] = digest
         self.schedule.finished(place, chunk, seconds, now)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
             self._tally.finished(place, chunk)
-            self._collecting.finish(place, chunk)
+            self._collecting.finish(place, chunk, digest)
         return self._go_on(now)
 
     def message_arrived(self, place: int, number: int, payload: int, now: float) -> list[Move] | None:
@@ -270,8 +262,9 @@ class Round:
         if self._tally.may_suffice or self._first_k(len(self._received)):
             return True
         finished = self.n_finished
-        everything = self._collecting is not None and finished == self.code.n_chunks
-        return everything or self._may_be_enough(finished)
+        # Where values are compared, those of one worker only will do when no more come.
+        asked = self._collecting is not None if not self.code.copies else not self._pending
+        return (asked and finished == self.code.n_chunks) or self._may_be_enough(finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks
@@ -374,7 +367,7 @@ class Round:
         work.gone = False
         for chunk in work.arrived:
             self._tally.finished(place, chunk)
-            self._collecting.finish(place, chunk)
+            self._collecting.finish(place, chunk, work.digests.get(chunk, b""))
         self.schedule.revive(place, work.arrived, now)
         self._update_pending(place)
 

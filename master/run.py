@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import secrets
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -110,7 +111,9 @@ class Master:
         """
         self._dataset = build.build_dataset(self.experiment)
         self._model = build.build_model(self.experiment, self._dataset)
-        self._settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
+        settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
+        # Workers must not be able to guess which of their answers will be looked at.
+        self._settings = replace(settings, audit_seed=secrets.randbits(63))
         if self.experiment.workers != "joined":
             self._settings.make_code(self.experiment.workers)
         self._arithmetic = build.build_arithmetic(self.experiment, self._dataset, self._model)

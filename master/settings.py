@@ -25,6 +25,8 @@ class RunSettings:
         target_loss, gradient_tolerance, max_seconds: further reasons to stop, or None.
         evaluate_every: score after every so many rounds; 0 scores only at the end.
         learning: False leaves out combining, steps and scores (timing only).
+        verify: none, all or sample. verify_rate: of sample, in (0, 1].
+        audit_seed: of what is sampled; workers must not know it.
     """
 
     make_code: Callable[[int], GradientCode]
@@ -45,3 +47,6 @@ class RunSettings:
     max_seconds: float | None = None
     evaluate_every: int = 0
     learning: bool = True
+    verify: str = "none"
+    verify_rate: float = 0.05
+    audit_seed: int = 0

@@ -44,11 +44,16 @@ class Settling:
             return Combine(ended.number, ended.outcome.used)
         return [Discard(payload) for payload in ended.payloads()]
 
-    def combined(self, event: Combined) -> Step:
+    def revoke(self, ended: Round, why: str) -> list[Command]:
+        """There will be no step after all: let the round's messages go."""
+        self._verdict = Verdict("failed", False, False, why)
+        return [Discard(payload) for payload in ended.payloads()]
+
+    def combined(self, event: Combined, keep: tuple[int, ...] = ()) -> Step:
         """The gradient is there."""
         self._chronicle.ledger.gradient_norm = event.gradient_norm
         self._chronicle.ledger.combine_seconds = event.seconds
-        return Step(event.round)
+        return Step(event.round, keep)
 
     def stepped(self, event: Stepped) -> None:
         """The step has been taken."""
@@ -62,10 +67,13 @@ class Settling:
         self._skips = 0 if self._verdict.steps else self._skips + 1
         return record, self._chronicle.note("chunks", warning) if warning else []
 
-    def ending(self, record: RoundRecord) -> tuple[str, int] | None:
-        """The reason and exit code with which the run ends after this round; None if it goes on."""
+    def ending(self, record: RoundRecord, n_undone: int = 0) -> tuple[str, int] | None:
+        """The reason and exit code with which the run ends after this round; None if it goes on.
+
+        As many more rounds are played as were undone.
+        """
         assert self._verdict is not None
-        return end_of_run(record, self._verdict, self._skips, self._settings)
+        return end_of_run(record, self._verdict, self._skips, self._settings, n_undone)
 
     def is_scored(self, record: RoundRecord) -> bool:
         """Whether the parameters are to be scored after this round."""

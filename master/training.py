@@ -24,6 +24,7 @@ from master.roster import Roster, Turn, addressed
 from master.round import Move, Round
 from master.settings import RunSettings
 from master.settling import Settling
+from master.verification import Verification
 
 
 class Training:
@@ -43,7 +44,8 @@ class Training:
         self.experience = Experience()
         self.members = Membership(settings.n_workers)
         self._roster = Roster(self.members)
-        self._intake = Intake(self.members, self.chronicle, self.experience)
+        self.verification = Verification(settings.verify, settings.verify_rate, settings.audit_seed)
+        self._intake = Intake(self.members, self.chronicle, self.experience, self.verification.active)
         self._settling = Settling(settings, self.chronicle, self.experience)
         self.ending: tuple[str, int] | None = None
         self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
@@ -61,6 +63,8 @@ class Training:
             ev.Combined: self._combined,
             ev.Stepped: self._stepped,
             ev.Evaluated: self._evaluated,
+            ev.Examined: self._examined,
+            ev.Restored: self._restored,
             ev.StopRequested: self._stop_requested,
             ev.Tick: self._tick,
         }
@@ -118,6 +122,8 @@ class Training:
     def _link_up(self, event: ev.LinkUp, now: float) -> list[ev.Command]:
         if self.phase in ("closing", "ended"):
             return [ev.CloseLink(event.link, "the run is over")]
+        if event.name in self.verification.quarantined:
+            return [ev.CloseLink(event.link, self.verification.refusal(event.name))]
         self._joining.newcomer_at = now
         return self._take_turn(self._roster.up(event, now), now)
 
@@ -204,6 +210,7 @@ class Training:
         self.round = self.experience.new_round(number, rule, live, waits, self.settings.enough, now)
         self.chronicle.open_round(number, self.epoch, now, self.round.rules.deadline_seconds)
         self._settling.open()
+        self.verification.open()
         for place in live:
             self.round.expect(place, self.members.name_at(place))
         return self._send_round([link for link in self.members.seated() if link.ready], now)
@@ -233,32 +240,69 @@ class Training:
             ev.StopRound(link.number, self.stamp(link)) for link in self.members.seated() if link.ready
         ]
         follows = self._settling.judge(self.round, now)
-        if isinstance(follows, ev.Combine):
-            return [*stops, follows]
-        return [*stops, *follows, *self._close_round(now)]
+        if not isinstance(follows, ev.Combine):
+            return [*stops, *follows, *self._close_round(now)]
+        questions = self.verification.questions(self.round)
+        return [*stops, ev.Examine(self.round.number, questions) if questions else follows]
+
+    def _examined(self, event: ev.Examined, now: float) -> list[ev.Command]:
+        """The values of the round are as right as they will be: step with them, unless others were wrong."""
+        assert self.round is not None
+        assert self.round.outcome is not None
+        judgement = self.verification.judge(event)
+        commands: list[ev.Command] = []
+        for worker in judgement.liars:
+            commands += self._quarantine(worker, now)
+        if judgement.returns_to is None:
+            return [*commands, ev.Combine(event.round, self.round.outcome.used)]
+        why = self.verification.reason(judgement)
+        commands += [*self.chronicle.note("return", why), *self._settling.revoke(self.round, why)]
+        return [*commands, *self._close_round(now)]
+
+    def _quarantine(self, worker: str, now: float) -> list[ev.Command]:
+        why = self.verification.refusal(worker)
+        link = self.members.same_name(worker)
+        place = None if link is None else link.place
+        commands = self.chronicle.note("quarantine", f"worker {worker} is quarantined: {why}", place)
+        if link is None:
+            return commands
+        leaving = self._take_turn(self._roster.down(link.number, "it is quarantined"), now)
+        return [*commands, ev.CloseLink(link.number, why), *leaving]
+
+    def _restored(self, event: ev.Restored, now: float) -> list[ev.Command]:
+        return self._end(*self._stopping) if self._stopping else self._start_round(now)
 
     def _combined(self, event: ev.Combined, now: float) -> list[ev.Command]:
         assert self.round is not None
         if event.culprit is not None:
             name = self.members.name_at(self.round.owner_of(event.culprit))
             return self._diverge(f"the message of worker {name} is not finite in round {event.round}")
-        return [self._settling.combined(event)]
+        return [self._settling.combined(event, self.verification.step(self.round))]
 
     def _stepped(self, event: ev.Stepped, now: float) -> list[ev.Command]:
         if not event.finite:
-            return self._diverge(f"the parameters are not finite after round {event.round}")
+            what = f"the parameters are not finite after round {event.round}"
+            if not self.verification.doubt(event.round):
+                return self._diverge(what)
+            notes = self.chronicle.note("return", f"{what}: it is played again, and every answer audited")
+            return [*notes, *self._close_round(now)]
         self._settling.stepped(event)
         return self._close_round(now)
 
     def _close_round(self, now: float) -> list[ev.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
+        self.chronicle.ledger.checked = self.verification.checked
         record, commands = self._settling.close()
         for link in [link for link in self.members.links.values() if link.draining]:
             commands += self._take_turn(self._roster.let_go(link), now)
         return commands + self._go_on(record, now)
 
     def _go_on(self, record: RoundRecord, now: float) -> list[ev.Command]:
-        ending = self._settling.ending(record) or self._stopping
+        back = self.verification.take_return(record.round)
+        ending = self._settling.ending(record, self.verification.n_undone) or self._stopping
+        if back is not None:
+            self._stopping = ending
+            return [*self.chronicle.write_down(), ev.Restore(back)]
         if ending is not None:
             return self._end(*ending)
         if self._settling.is_scored(record):

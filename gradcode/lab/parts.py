@@ -8,6 +8,7 @@ from typing import Protocol
 from common.codes.base import Term
 from master import events as ev
 from master.arithmetic import Arithmetic
+from worker.compute import ChunkResult
 
 
 class Learning(Protocol):
@@ -20,8 +21,8 @@ class Learning(Protocol):
     def start(self, worker: int, point: bytes) -> None:
         """A worker takes up a round with these parameters and forgets the one before."""
 
-    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
-        """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
+    def gradient(self, worker: int, chunk: int) -> ChunkResult:
+        """Compute a chunk's gradient at a worker."""
 
     def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """Combine finished chunks of a worker."""

@@ -18,10 +18,15 @@ from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
 from gradcode.lab.parts import Learning, SimulatedWorker
 from master import events as ev
+from master.arithmetic import Sum
 from master.settings import RunSettings
 from master.training import Training
+from worker.compute import ChunkResult
 
-_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
+NOTHING = ChunkResult(loss=0.0, rows=1, finite=True)
+"""What a chunk comes to in timing mode."""
+
+_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
 _SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
 """Most commands are of these kinds."""
 
@@ -154,7 +159,7 @@ class Simulator:
         if self.learning is not None:
             self.learning.arithmetic.plan(code)
 
-    def _sum(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> ev.Event:
+    def _sum(self, command: Sum) -> ev.Event:
         if self.learning is not None:
             return self.learning.arithmetic.answer(command, lambda: self.now)
         assert isinstance(command, ev.Solve), "timing mode only solves"
@@ -346,12 +351,11 @@ class Simulator:
             return
         assert stamp is not None
         assert chunk is not None
-        loss, rows, finite = 0.0, 1, True
-        if self.learning is not None:
-            loss, rows, finite = self.learning.gradient(worker.link, chunk)
+        result = NOTHING if self.learning is None else self.learning.gradient(worker.link, chunk)
         worker.done.append(chunk)
         heard = (worker.heard, self.now - worker.heard_at)
-        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, loss, rows, finite, *heard)
+        said = (result.loss, result.rows, result.finite, *heard, result.digest)
+        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, *said)
         self._deliver(worker, report)
         assert self._code is not None
         if stamp.round > worker.stopped and worker.waiting is None and not self._code.on_request:

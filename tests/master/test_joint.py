@@ -9,7 +9,8 @@ from common.spec import make_code
 from master.collecting import Ask, CollectTimes
 from master.events import Solve
 from master.paces import Paces
-from master.round import Round, RoundRules
+from master.round import Round
+from master.rules import RoundRules
 from master.schedule import FixedOrder
 
 CODE = make_code("partial_stragglers(4, 3, n_parts=2)", 4)

@@ -13,7 +13,8 @@ from master.collecting import Ask, CollectTimes
 from master.events import Solve
 from master.paces import Paces
 from master.planned import Planned
-from master.round import Move, Round, RoundRules
+from master.round import Move, Round
+from master.rules import RoundRules
 from master.schedule import FixedOrder, Requeue, Schedule
 from master.shares import Planner
 
