@@ -29,11 +29,12 @@ from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from common.appending import AppendedFile
 from common.errors import InvalidData, InvalidSpec, RunFailed
 from common.history import (
     ChunkRow,
@@ -93,8 +94,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # "x" makes the refusal atomic: of two runs that choose the same folder, one gets it.
-            self._history: BinaryIO = (self.path / HISTORY).open("xb")
-            self._chunks: BinaryIO = (self.path / CHUNKS).open("xb")
+            self._history = AppendedFile(self.path / HISTORY, "xb")
+            self._chunks = AppendedFile(self.path / CHUNKS, "xb")
         except FileExistsError:
             raise InvalidSpec("run folder", "must not hold a run already", str(path)) from None
         except OSError as error:
@@ -152,8 +153,14 @@ class RunFolder:
         self._replace(PARAMETERS, buffer.getvalue())
 
     def add(self, record: RoundRecord) -> None:
-        """Append the record to history.jsonl at once, and its chunks to chunks.csv within a second."""
-        self._append(self._history, to_json(record).encode() + b"\n")
+        """Append the record to history.jsonl at once, and its chunks to chunks.csv within a second.
+
+        On a full disk both wait in memory until there is room again.
+
+        Raises:
+            RunFailed: the files cannot be written, or too much waits.
+        """
+        self._history.append(to_json(record).encode() + b"\n")
         self.add_chunks(record.chunks)
 
     def add_chunks(self, rows: Iterable[ChunkRow]) -> None:
@@ -164,10 +171,15 @@ class RunFolder:
 
     def flush(self) -> None:
         """Write the chunk rows held back."""
-        self._append(self._chunks, self._rows.getvalue().encode(errors="replace"))
+        self._chunks.append(self._rows.getvalue().encode(errors="replace"))
         self._rows.seek(0)
         self._rows.truncate()
         self._flushed = time.monotonic()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that wait in memory because the disk is full."""
+        return self._history.held_bytes + self._chunks.held_bytes
 
     def finish(self, reason: str, exit_code: int, **more: object) -> dict[str, Any]:
         """Close the folder with summary.json and return what it holds.
@@ -185,16 +197,11 @@ class RunFolder:
     def close(self) -> None:
         """Write what is held back and close the files; closing twice is no harm."""
         if not self._chunks.closed:
-            self.flush()
-            self._chunks.close()
-            self._history.close()
-
-    def _append(self, file: BinaryIO, data: bytes) -> None:
-        try:
-            file.write(data)
-            file.flush()
-        except OSError as error:
-            raise RunFailed(f"cannot write the run folder {self.path}: {error.strerror}") from None
+            try:
+                self.flush()
+                self._chunks.close()
+            finally:
+                self._history.close()
 
     def _replace(self, name: str, data: bytes) -> None:
         fresh = self.path / f".{name}.new"

@@ -6,10 +6,10 @@ master can say who is right: one message counts, the others are *exhibits*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from common.codes.base import Message, Requester, Term
-from master.collecting import Ask, Collecting, CollectTimes
+from master.collecting import Ask, Collecting, CollectTimes, Request
 
 
 class ChunkwiseCollecting(Collecting):
@@ -62,7 +62,9 @@ class ChunkwiseCollecting(Collecting):
         """A message arrived. False if it is not wanted any more."""
         if request not in self._exhibits:
             return super().answer(request, now)
-        if not self._requests[request].open:
+        entry = self._requests[request]
+        entry.answered = True
+        if not entry.open:
             return False
         self._take_answer(request, now)
         self._note_end(now)
@@ -74,6 +76,10 @@ class ChunkwiseCollecting(Collecting):
         for chunk in held:
             self._digests.get(chunk, {}).pop(place, None)
         return super().forsake(place, held, now)
+
+    def _may_come(self, entry: Request, places: Collection[int]) -> bool:
+        exhibit = any(self._requests[number] is entry for number in self._exhibits)
+        return not exhibit and super()._may_come(entry, places)
 
     def _close(self, request: int) -> None:
         entry = self._requests[request]

@@ -72,13 +72,16 @@ class Ask:
 
 
 @dataclass(slots=True)
-class _Request:
+class Request:
+    """One message that was asked for."""
+
     message: Message
     n_parts: int
     asked_at: float
     due_at: float
     stretch: float
     open: bool = True
+    answered: bool = False
 
 
 class Collecting:
@@ -94,7 +97,7 @@ class Collecting:
         self._finishers: list[tuple[int, ...]] = [()] * n_chunks
         self._requester = requester
         self._times = times
-        self._requests: list[_Request] = []
+        self._requests: list[Request] = []
         self._open_of: dict[int, list[int]] = {}
         self._open_by_due: dict[float, int] = {}
         self._wanted: dict[int, None] = {}
@@ -163,12 +166,8 @@ class Collecting:
         asks = []
         for message in messages:
             number = len(self._requests)
-            self._requests.append(_Request(message, n_parts, now, due_at, self._times.stretch))
-            self._open_of.setdefault(message.worker, []).append(number)
-            self._open_by_due[due_at] = self._open_by_due.get(due_at, 0) + 1
-            for term in message.terms:
-                self._wanted.pop(term.chunk, None)
-                self._asked[term.chunk] = number
+            self._requests.append(Request(message, n_parts, now, due_at, self._times.stretch))
+            self._expect(number)
             asks.append(Ask(message.worker, number, message.terms, n_parts))
         return asks
 
@@ -178,6 +177,7 @@ class Collecting:
         One that was given up is still welcome while none of its chunks is collected or asked of others.
         """
         entry = self._requests[request]
+        entry.answered = True
         chunks = {term.chunk for term in entry.message.terms}
         if entry.open:
             self._take_answer(request, now)
@@ -226,6 +226,46 @@ class Collecting:
                 unfinished.add(chunk)
         self._note_end(now)
         return asked, unfinished
+
+    @property
+    def all_too_late(self) -> bool:
+        """Whether places were asked, none has answered in time, and there could be more patience."""
+        return bool(self._requests) and not self._in_time and self._times.stretch < MOST_STRETCH
+
+    def reopen(self, places: Collection[int], now: float, until: float | None = None) -> bool:
+        """Give ``places``, which were given up, more time: what they were asked for is open again.
+
+        At most ``until`` then, if that is said. Only while all are too late, so that one silent place among
+        others costs no time. Patience has doubled since, and doubles again, so this ends. Returns False if
+        there is nothing to wait for.
+        """
+        late = [number for number, entry in enumerate(self._requests) if self._may_come(entry, places)]
+        if not self.all_too_late or not late:
+            return False
+        due_at = now + self._times.patience(len(late))
+        self._asked_at, self._answer_seconds, self._in_vain = now, [], False
+        for number in late:
+            # Of two that were asked for the same chunk the first is the likelier to answer.
+            entry = self._requests[number]
+            if self._may_come(entry, places):
+                entry.open, entry.stretch = True, self._times.stretch
+                entry.due_at = due_at if until is None else min(due_at, until)
+                self._expect(number)
+        return True
+
+    def _may_come(self, entry: Request, places: Collection[int]) -> bool:
+        chunks = {term.chunk for term in entry.message.terms}
+        unanswered = not entry.open and not entry.answered and entry.message.worker in places
+        return unanswered and chunks.isdisjoint(self.collected) and chunks.isdisjoint(self._asked)
+
+    def _expect(self, number: int) -> None:
+        """The request is open."""
+        entry = self._requests[number]
+        self._open_of.setdefault(entry.message.worker, []).append(number)
+        self._open_by_due[entry.due_at] = self._open_by_due.get(entry.due_at, 0) + 1
+        for term in entry.message.terms:
+            self._wanted.pop(term.chunk, None)
+            self._asked[term.chunk] = number
 
     def overdue(self, now: float) -> Collection[int]:
         """Places with a request that should have been answered by now."""

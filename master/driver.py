@@ -22,23 +22,21 @@ from master import events as ev
 from master.arithmetic import Arithmetic, Sum
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.scribe import RoundCounter, Scribe
 from master.settings import RunSettings
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
-WORRYING = ("lost", "short", "stuck", "chunks", "quarantine", "return")
+WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
 
 log = structlog.get_logger("gradcode.master")
 
 
-class Counters(Protocol):
+class Counters(RoundCounter, Protocol):
     """What the driver counts; `master.metrics.MasterMetrics` in production."""
-
-    def record(self, record: RoundRecord) -> None:
-        """A round has ended."""
 
     def protocol_error(self, kind: str) -> None:
         """A peer broke the protocol."""
@@ -96,12 +94,12 @@ class Driver:
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._arithmetic = arithmetic
         self._orders = orders
-        self._folder = folder
         self._counters = counters
         self._log = log.bind(run=run)
-        self._listeners = listeners
+        self._scribe = Scribe(folder, counters, listeners, self._log)
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
+        self._broken = False
         self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
         self._n_payloads = 0
@@ -131,18 +129,28 @@ class Driver:
         self._set_timer()
 
     def dispatch(self, event: ev.Event) -> None:
-        """Hand an event to the core and carry out what it decides. Never blocks.
+        """Hand an event to the core and carry out what it decides. Never blocks, and never raises.
 
-        An event that a command brings about is handled after all commands before it.
+        An event that a command brings about is handled after all commands before it. What cannot be carried
+        out, such as writing to a broken disk, ends the run: nobody else would hear of it.
         """
         self._events.append(event)
-        if len(self._events) > 1:
+        if len(self._events) > 1 or self._broken:
             return
-        while self._events:
-            self._carry_out(self.training.handle(self._events[0], self.clock()))
-            self._events.popleft()
-        self._count_dropped()
-        self._set_timer()
+        try:
+            while self._events:
+                self._carry_out(self.training.handle(self._events[0], self.clock()))
+                self._events.popleft()
+            self._count_dropped()
+            self._set_timer()
+        except Exception as error:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """The run cannot go on; whoever waits for its end gets the error."""
+        self._broken = True
+        if not self.finished.done():
+            self.finished.set_exception(error)
 
     def _count_dropped(self) -> None:
         """Pass on what the core has dropped since the last time."""
@@ -349,25 +357,13 @@ class Driver:
         error = done.exception()
         if error is None:
             self.dispatch(done.result())
-        elif not self.finished.done():
-            self.finished.set_exception(error)
+        else:
+            self._break(error)
 
     def _record(self, command: ev.Record) -> None:
-        self._folder.add(command.record)
-        self._counters.record(command.record)
-        for listener in self._listeners:
-            listener(command.record)
-        record = command.record
-        tell = {"exact": self._log.debug, "approximate": self._log.info, "failed": self._log.warning}
-        tell[record.outcome](
-            f"the round is {record.outcome}",
-            round=record.round,
-            reason=record.reason,
-            end=record.end,
-            stepped=record.stepped,
-            recovered_fraction=record.recovered_fraction,
-            seconds=record.seconds,
-        )
+        self._scribe.record(command.record)
+        if told := self._scribe.news_of_the_disk():
+            self._carry_out(self.training.chronicle.note("disk", told))
 
     def _note(self, command: ev.Note) -> None:
         tell = self._log.warning if command.kind in WORRYING else self._log.info

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from common.codes.base import GradientCode
 from master.collecting import CollectTimes
-from master.deadlines import DeadlineRule, FinishingTimes
+from master.deadlines import DeadlineRule, FinishingTimes, RoundRules
 from master.paces import Paces
 from master.planned import Planned
 from master.round import Round
-from master.rules import RoundRules
 from master.schedule import FixedOrder, Schedule
 from master.shares import Planner
 

@@ -7,7 +7,7 @@ stay with the workers until the round is over, so this costs one more answer of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from common.codes.base import GradientCode, Requester
 from common.codes.verified import ChunkByChunk
@@ -65,6 +65,7 @@ class JointCollecting(Collecting):
     def answer(self, request: int, now: float) -> bool:
         """A message arrived. False if it is not wanted any more."""
         entry = self._requests[request]
+        entry.answered = True
         if not entry.open:
             self._learn_from_late(request)
             return False
@@ -74,6 +75,10 @@ class JointCollecting(Collecting):
                 self.collected.update(term.chunk for term in self._requests[number].message.terms)
         self._note_end(now)
         return True
+
+    def reopen(self, places: Collection[int], now: float, until: float | None = None) -> bool:
+        """Give ``places``, which were given up, more time: all is asked for again when they are back."""
+        return self.all_too_late and bool(places)
 
     def forsake(self, place: int, chunks: Iterable[int], now: float) -> tuple[set[int], set[int]]:
         """Nothing more is expected of ``place``, which had finished ``chunks``.

@@ -37,6 +37,7 @@ OTHER = "other"
 PROTOCOL_ERRORS = (
     "bad_terms",
     "bad_value",
+    "corrupt",
     "foreign_chunk",
     "foreign_message",
     "foreign_rows",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from common.codes.base import Decoding, Message
+from common.codes.base import Decoding, GradientCode, Message
 from common.history import ChunkRow, ChunkState, End
 
 ROUNDING = 1e-9
@@ -100,6 +100,27 @@ class Outcome:
     def _used_messages(self) -> Iterator[Message]:
         pairs = zip(self.messages, self.decoding.weights, strict=True)
         return (message for message, weights in pairs if weights.any())
+
+
+def enough_messages(code: GradientCode, n_messages: int) -> bool:
+    """Whether the code itself ends a round at so many messages."""
+    return code.enough_messages is not None and n_messages >= code.enough_messages
+
+
+def acceptance(
+    code: GradientCode, enough: float, n_messages: int, decoding: Decoding
+) -> tuple[End, str] | None:
+    """Why a decoding ends the round at once, in one word and in words; None if it does not.
+
+    ``enough`` is the recovered fraction that is good enough.
+    """
+    if decoding.exact:
+        return "exact", "every chunk is recovered"
+    if enough_messages(code, n_messages):
+        return "enough", f"the code ends a round at {code.enough_messages} messages"
+    if enough < 1.0 and decoding.recovered_fraction >= enough - ROUNDING:
+        return "enough", f"a recovered fraction of {enough:.3g} is enough"
+    return None
 
 
 def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple[int, ...]:

@@ -7,7 +7,8 @@
 
 A round ends at the first of: exact; enough (a fraction, or the code's first k messages); the deadline;
 nothing more can come. A place that does not answer a request in time is gone until it does: its part is
-asked of others, or computed again. After the deadline there is one collection and at most one repair.
+asked of others, or computed again; if none answers in time at all, all get more time. After the deadline
+there is one collection and at most one repair.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from collections.abc import Iterable, Sequence
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
-from master.deadlines import sooner
+from master.deadlines import ASKS_AFTER_DEADLINE, RoundRules, sooner
 from master.events import Solve
 from master.joint import make_collecting
-from master.outcome import ROUNDING, Outcome, Work, stragglers
-from master.rules import ASKS_AFTER_DEADLINE, RoundRules
+from master.outcome import ROUNDING, Outcome, Work, acceptance, enough_messages, stragglers
 from master.schedule import Requeue, Schedule
 
 Move = Ask | Requeue | Solve
@@ -203,7 +203,7 @@ class Round:
         numbers, self._solving = self._solving, None
         self._solved = (numbers, decoding)
         self._solve_seconds += seconds
-        accepted = self._accepted(len(numbers), decoding)
+        accepted = acceptance(self.code, self._enough, len(numbers), decoding)
         if accepted is not None:
             self._finish(*accepted, now)
             return []
@@ -236,6 +236,10 @@ class Round:
         asks = self._ask(now)
         if asks:
             return list(asks)
+        if ending is not None and ending[0] == "exhausted" and self._reopen(now):
+            again: list[Move] = [*self._ask(now), *self.schedule.take_changes(now)]
+            if self._busy or self._pending:
+                return again
         numbers = self._at_hand
         if self._solved is None or self._solved[0] != numbers:
             self._solving = numbers
@@ -259,7 +263,7 @@ class Round:
     @property
     def _promising(self) -> bool:
         """Whether what is there may be exact or enough."""
-        if self._tally.may_suffice or self._first_k(len(self._received)):
+        if self._tally.may_suffice or enough_messages(self.code, len(self._received)):
             return True
         finished = self.n_finished
         # Where values are compared, those of one worker only will do when no more come.
@@ -268,9 +272,6 @@ class Round:
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks
-
-    def _first_k(self, n_messages: int) -> bool:
-        return self.code.enough_messages is not None and n_messages >= self.code.enough_messages
 
     def _ending(self, now: float) -> tuple[End, str] | None:
         """Why the round cannot go on, in one word and in words; None if it can.
@@ -283,16 +284,6 @@ class Round:
             return "deadline", f"the deadline of {self.rules.deadline_seconds:.3g} s passed"
         if not self._pending:
             return "exhausted", "nothing more can come from the linked workers"
-        return None
-
-    def _accepted(self, n_messages: int, decoding: Decoding) -> tuple[End, str] | None:
-        """Whether this decoding ends the round at once."""
-        if decoding.exact:
-            return "exact", "every chunk is recovered"
-        if self._first_k(n_messages):
-            return "enough", f"the code ends a round at {self.code.enough_messages} messages"
-        if self._enough < 1.0 and decoding.recovered_fraction >= self._enough - ROUNDING:
-            return "enough", f"a recovered fraction of {self._enough:.3g} is enough"
         return None
 
     @property
@@ -313,6 +304,16 @@ class Round:
         if late and asks:
             self._asks_after_deadline += 1
         return asks
+
+    def _reopen(self, now: float) -> bool:
+        """Whether to wait on for places that were given up, as no place at all has answered in time yet."""
+        silent = [work for work in self.works if work.gone and work.present]
+        places, until = {work.place for work in silent}, self.deadline_at
+        if self._collecting is None or not self._collecting.reopen(places, now, until):
+            return False
+        for work in silent:
+            self._revive(work.place, now)
+        return True
 
     def _finish(self, end: End, reason: str, now: float) -> None:
         assert self._solved is not None, "an outcome needs a decoding"

@@ -20,7 +20,7 @@ from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2_grpc
 
 from common.datasets.base import Dataset
-from common.errors import InvalidSpec
+from common.errors import GradcodeError, InvalidSpec
 from common.experiment import Experiment, check_experiment, to_toml
 from common.folder import RunFolder, SavedModel
 from common.models.base import Model
@@ -133,7 +133,8 @@ class Master:
             try:
                 finish = await self.driver.finished
             except BaseException as error:
-                self._write_end(Finish(f"the master broke: {error!r}", 3))
+                said = str(error) if isinstance(error, GradcodeError) else f"the master broke: {error!r}"
+                self._write_end(Finish(said, 3))
                 raise
             self._write_end(finish)
             log.info("the run is over", run=self.driver.run, reason=finish.reason, exit_code=finish.exit_code)

@@ -54,7 +54,7 @@ class TrainingFace:
 
     async def _hello(self, requests: AsyncIterator[bytes]) -> wire.Hello:
         raw = await asyncio.wait_for(anext(aiter(requests), b""), HELLO_SECONDS)
-        hello = codec.decode_request(raw)
+        hello = codec.decode_hello(raw)
         if not isinstance(hello, wire.Hello):
             raise ProtocolError("wrong_order", "the first frame must be Hello")
         if hello.protocol_major != wire.PROTOCOL_MAJOR:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +38,19 @@ def tool_path(name: str) -> str:
 def needs_tool() -> Callable[[str], str]:
     """``needs_tool("promtool")``: where that program is; skips, or fails if GRADCODE_REQUIRE_TOOLS=1."""
     return tool_path
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, int], Path]]:
+    """``small_disk(folder, n_bytes)``: mounts a file system of that size on a new folder; for root only."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, n_bytes: int) -> Path:
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", folder], check=True)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -168,7 +168,7 @@ class Session:
 
     def _hear(self, raw: bytes) -> None:
         try:
-            frame = codec.decode_response(raw)
+            frame = (codec.decode_response if self.welcomed else codec.decode_welcome)(raw)
             self._hears[type(frame)](frame)
         except ProtocolError as error:
             self._protest(error)
@@ -231,8 +231,11 @@ class Session:
             self._loop.call_later(GOODBYE_SECONDS, self._end, farewell)
 
     def _protest(self, error: ProtocolError) -> None:
-        """The master broke the protocol: leave, and try again with a new link."""
+        """The master broke the protocol: leave, and try again with a new link unless it is too old."""
         self._metrics.protocol_errors.inc()
+        if error.kind == "wrong_version":
+            self._refuse(error.detail)
+            return
         reason = f"the master broke the protocol: {error}"
         self._leave(wire.Goodbye(reason, retry=True), Ended(reason))
 

@@ -23,10 +23,10 @@ def field_head(field: int, length: int) -> bytes:
     return _varint(field << 3 | _BYTES) + _varint(length)
 
 
-def encode_bulk(field: int, header: bytes, data: Payload) -> bytes:
-    """A message with one field, made of the fields in ``header`` and then the data. Cost: one copy."""
+def bulk_parts(field: int, header: bytes, data: Payload) -> tuple[bytes, bytes, bytes, Payload]:
+    """A message with one field, made of the fields in ``header`` and then the data, in pieces."""
     data_head = field_head(DATA_FIELD, len(data))
-    return b"".join((field_head(field, len(header) + len(data_head) + len(data)), header, data_head, data))
+    return field_head(field, len(header) + len(data_head) + len(data)), header, data_head, data
 
 
 def whole_field(raw: bytes | memoryview, field: int) -> memoryview | None:
@@ -42,8 +42,8 @@ def whole_field(raw: bytes | memoryview, field: int) -> memoryview | None:
     return view[at:] if at + length == len(view) else None
 
 
-def split_bulk(raw: bytes, field: int) -> tuple[memoryview, memoryview] | None:
-    """Header and data of what ``encode_bulk`` made, as views; None when ``raw`` is something else."""
+def split_bulk(raw: bytes | memoryview, field: int) -> tuple[memoryview, memoryview] | None:
+    """Header and data of what ``bulk_parts`` made, as views; None when ``raw`` is something else."""
     content = whole_field(raw, field)
     if content is None:
         return None

@@ -1,28 +1,35 @@
-"""Frames to bytes and back. With ``orders`` and ``control`` the only place that knows protobuf.
+"""Frames to bytes and back. With ``orders``, ``fetching`` and ``control`` the only place that knows protobuf.
 
 Encoding takes valid frames. Decoding takes anything: it returns a valid frame or raises ProtocolError.
 
 Frames with an array's data are written and read by hand, byte for byte as protobuf would: its own classes
 copy the data on construction, on serialising, on parsing and on every access; here encoding copies it once
 and decoding not at all (``data`` is a view of the bytes that came in).
+
+Every frame ends with its checksum (``common.wire.checksum``), which is looked at before anything else.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
 from common.errors import ProtocolError
 from common.wire import checks
-from common.wire.bulk import encode_bulk, field_head, split_bulk, whole_field
+from common.wire.bulk import bulk_parts, split_bulk
+from common.wire.checksum import CHECKSUMS_SINCE, is_sealed, seal, unseal
+from common.wire.fetching import decode_fetch as decode_fetch
+from common.wire.fetching import decode_fetch_response as decode_fetch_response
+from common.wire.fetching import encode_fetch as encode_fetch
+from common.wire.fetching import encode_fetch_response as encode_fetch_response
 from common.wire.frames import (
+    PROTOCOL_MAJOR,
     ChunkFinished,
     Collect,
     Drain,
-    FetchResponse,
-    FetchRows,
     Goodbye,
     Hello,
     MessageFrame,
@@ -32,8 +39,6 @@ from common.wire.frames import (
     Ready,
     Request,
     Response,
-    RowsData,
-    RowsHeader,
     Stamp,
     StartRound,
     StopRound,
@@ -41,7 +46,6 @@ from common.wire.frames import (
 )
 from common.wire.gradcode.v1 import training_pb2 as pb
 from common.wire.orders import (
-    dtype_name,
     dtype_number,
     float_name,
     pack_order,
@@ -49,12 +53,10 @@ from common.wire.orders import (
     unpack_order,
     unpack_terms,
 )
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
+from common.wire.parsing import parse, unpack
 
 _MESSAGE_FRAME = pb.SessionRequest.MESSAGE_FRAME_FIELD_NUMBER
 _PARAMETERS_FRAME = pb.SessionResponse.PARAMETERS_FRAME_FIELD_NUMBER
-_ROWS_DATA = pb.FetchRowsResponse.DATA_FIELD_NUMBER
 
 # ---- from worker to master ------------------------------------------------------------------------------
 
@@ -68,7 +70,7 @@ def encode_request(frame: Request) -> bytes:
     match frame:
         case MessageFrame():
             header = pb.MessageFrame(stamp=_pack_stamp(frame.stamp), message=frame.message, **_array(frame))
-            return encode_bulk(_MESSAGE_FRAME, header.SerializeToString(), frame.data)
+            return seal(*bulk_parts(_MESSAGE_FRAME, header.SerializeToString(), frame.data))
         case ChunkFinished():
             packed = pb.SessionRequest(
                 chunk_finished=pb.ChunkFinished(
@@ -98,7 +100,7 @@ def encode_request(frame: Request) -> bytes:
             packed = pb.SessionRequest(drain=pb.Drain())
         case Goodbye():
             packed = pb.SessionRequest(goodbye=_pack_goodbye(frame))
-    return packed.SerializeToString()
+    return seal(packed.SerializeToString())
 
 
 def decode_request(raw: bytes) -> Request:
@@ -107,12 +109,23 @@ def decode_request(raw: bytes) -> Request:
     Raises:
         ProtocolError: ``raw`` is no valid frame; the kinds are listed in ``common.wire.checks``.
     """
-    bulk = split_bulk(raw, _MESSAGE_FRAME)
+    content = unseal(raw)
+    bulk = split_bulk(content, _MESSAGE_FRAME)
     if bulk is not None:
-        return _message_frame(_parse(pb.MessageFrame, bulk[0]), bulk[1])
-    packed = _parse(pb.SessionRequest, raw)
-    frame: Request = _unpack(packed, _REQUESTS)
+        return _message_frame(parse(pb.MessageFrame, bulk[0]), bulk[1])
+    packed = parse(pb.SessionRequest, content)
+    frame: Request = unpack(packed, _REQUESTS)
     return frame
+
+
+def decode_hello(raw: bytes) -> Request:
+    """A link's first frame: as ``decode_request``, and besides the Hello of peers that know no checksums.
+
+    Raises:
+        ProtocolError: ``raw`` is no valid frame; ``wrong_version``, it is the Hello of such a peer.
+    """
+    _require_checksums("worker", pb.SessionRequest, "hello", raw)
+    return decode_request(raw)
 
 
 def _hello(packed: pb.Hello) -> Hello:
@@ -165,7 +178,7 @@ def encode_response(frame: Response) -> bytes:
     match frame:
         case ParametersFrame():
             header = pb.ParametersFrame(stamp=_pack_stamp(frame.stamp), **_array(frame))
-            return encode_bulk(_PARAMETERS_FRAME, header.SerializeToString(), frame.data)
+            return seal(*bulk_parts(_PARAMETERS_FRAME, header.SerializeToString(), frame.data))
         case NextChunk():
             next_chunk = pb.NextChunk(stamp=_pack_stamp(frame.stamp), chunks=frame.chunks)
             packed = pb.SessionResponse(next_chunk=next_chunk)
@@ -192,7 +205,7 @@ def encode_response(frame: Response) -> bytes:
             packed = pb.SessionResponse(drain=pb.Drain())
         case Goodbye():
             packed = pb.SessionResponse(goodbye=_pack_goodbye(frame))
-    return packed.SerializeToString()
+    return seal(packed.SerializeToString())
 
 
 def decode_response(raw: bytes) -> Response:
@@ -201,12 +214,23 @@ def decode_response(raw: bytes) -> Response:
     Raises:
         ProtocolError: ``raw`` is no valid frame; the kinds are listed in ``common.wire.checks``.
     """
-    bulk = split_bulk(raw, _PARAMETERS_FRAME)
+    content = unseal(raw)
+    bulk = split_bulk(content, _PARAMETERS_FRAME)
     if bulk is not None:
-        return _parameters_frame(_parse(pb.ParametersFrame, bulk[0]), bulk[1])
-    packed = _parse(pb.SessionResponse, raw)
-    frame: Response = _unpack(packed, _RESPONSES)
+        return _parameters_frame(parse(pb.ParametersFrame, bulk[0]), bulk[1])
+    packed = parse(pb.SessionResponse, content)
+    frame: Response = unpack(packed, _RESPONSES)
     return frame
+
+
+def decode_welcome(raw: bytes) -> Response:
+    """A link's first frame: as ``decode_response``, and besides the Welcome of peers that know no checksums.
+
+    Raises:
+        ProtocolError: ``raw`` is no valid frame; ``wrong_version``, it is the Welcome of such a peer.
+    """
+    _require_checksums("master", pb.SessionResponse, "welcome", raw)
+    return decode_response(raw)
 
 
 def _pack_welcome(frame: Welcome) -> pb.Welcome:
@@ -264,82 +288,6 @@ _RESPONSES: dict[str, Callable[[Any], Response]] = {
     "goodbye": lambda packed: Goodbye(checks.text("reason", packed.reason), packed.retry),
 }
 
-# ---- rows -----------------------------------------------------------------------------------------------
-
-
-def encode_fetch(frame: FetchRows) -> bytes:
-    """The bytes of a request for rows."""
-    return pb.FetchRowsRequest(
-        run=frame.run, digest=frame.digest, begin=frame.begin, end=frame.end
-    ).SerializeToString()
-
-
-def decode_fetch(raw: bytes) -> FetchRows:
-    """The request for rows in ``raw``.
-
-    Raises:
-        ProtocolError: ``raw`` is no valid request.
-    """
-    packed = _parse(pb.FetchRowsRequest, raw)
-    checks.require(packed.begin < packed.end, "bad_value", f"rows [{packed.begin}, {packed.end})")
-    run, digest = checks.text("run", packed.run), checks.text("digest", packed.digest, least=1)
-    return FetchRows(run, digest, packed.begin, packed.end)
-
-
-def encode_fetch_response(frame: FetchResponse) -> bytes:
-    """The bytes of a frame with rows."""
-    if isinstance(frame, RowsData):
-        return b"".join((field_head(_ROWS_DATA, len(frame.data)), frame.data))
-    return pb.FetchRowsResponse(
-        header=pb.RowsHeader(
-            n_rows=frame.n_rows,
-            n_features=frame.n_features,
-            sparse=frame.sparse,
-            x_dtype=dtype_number(frame.x_dtype),
-            y_dtype=dtype_number(frame.y_dtype),
-            n_nonzero=frame.n_nonzero,
-            total_bytes=frame.total_bytes,
-            sha256=frame.sha256,
-        )
-    ).SerializeToString()
-
-
-def decode_fetch_response(raw: bytes) -> FetchResponse:
-    """The frame with rows in ``raw``; the data of RowsData is a view of ``raw``.
-
-    Raises:
-        ProtocolError: ``raw`` is no valid frame.
-    """
-    data = whole_field(raw, _ROWS_DATA)
-    if data is None:
-        packed = _parse(pb.FetchRowsResponse, raw)
-        frame: FetchResponse = _unpack(packed, _FETCH_RESPONSES)
-        return frame
-    return _rows_data(data)
-
-
-def _rows_data(data: Payload) -> RowsData:
-    checks.piece(0, len(data), len(data))
-    return RowsData(data)
-
-
-def _rows_header(packed: pb.RowsHeader) -> RowsHeader:
-    header = RowsHeader(
-        n_rows=packed.n_rows,
-        n_features=packed.n_features,
-        sparse=packed.sparse,
-        x_dtype=float_name(packed.x_dtype),
-        y_dtype=dtype_name(packed.y_dtype),
-        n_nonzero=packed.n_nonzero,
-        total_bytes=packed.total_bytes,
-        sha256=packed.sha256,
-    )
-    checks.rows_header(header)
-    return header
-
-
-_FETCH_RESPONSES: dict[str, Callable[[Any], FetchResponse]] = {"header": _rows_header, "data": _rows_data}
-
 # ---- shared ---------------------------------------------------------------------------------------------
 
 
@@ -373,17 +321,17 @@ def _checked_array(
     return packed.offset, packed.total_bytes, dtype, data
 
 
-def _parse(kind: type[AnyMessage], raw: bytes | memoryview) -> AnyMessage:
-    packed = kind()
-    try:
-        packed.ParseFromString(bytes(raw))
-    except DecodeError:
-        raise ProtocolError("unreadable", f"{len(raw)} bytes are no {kind.__name__}") from None
-    return packed
-
-
-def _unpack(packed: Any, unpackers: dict[str, Callable[[Any], Any]]) -> Any:
-    which = packed.WhichOneof("frame")
-    if which is None:
-        raise ProtocolError("unknown_frame", f"a {type(packed).__name__} without a frame that is known here")
-    return unpackers[which](getattr(packed, which))
+def _require_checksums(peer: str, kind: type[Message], first: str, raw: bytes) -> None:
+    """Tell a peer of an older minor version what it lacks, if that is what its first frame shows."""
+    if is_sealed(raw):
+        return
+    packed: Any = kind()
+    with contextlib.suppress(DecodeError):
+        packed.ParseFromString(raw)
+    if packed.WhichOneof("frame") != first:
+        return
+    said = getattr(packed, first)
+    if said.protocol_major == PROTOCOL_MAJOR and said.protocol_minor < CHECKSUMS_SINCE:
+        theirs, ours = f"{PROTOCOL_MAJOR}.{said.protocol_minor}", f"{PROTOCOL_MAJOR}.{CHECKSUMS_SINCE}"
+        detail = f"the {peer} speaks protocol {theirs}, and frames have checksums since {ours}"
+        raise ProtocolError("wrong_version", detail)

@@ -49,7 +49,8 @@ class LyingComputer(Computer):
         if self._kind == "noise":
             self._n_lies += 1
             noise = np.random.default_rng((chunk, self._n_lies)).standard_normal(gradient.shape)
-            return gradient + (0.1 + np.abs(gradient).max()) * noise.astype(gradient.dtype)
+            noisy: NDArray[Any] = gradient + (0.1 + np.abs(gradient).max()) * noise.astype(gradient.dtype)
+            return noisy
         if self._kind == "flip":
             return -gradient
         if self._kind == "constant":

@@ -13,6 +13,8 @@ import pytest
 
 from common.wire import codec, rpc
 from common.wire import frames as wire
+from common.wire.checksum import seal
+from common.wire.gradcode.v1 import training_pb2 as pb
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -66,7 +68,19 @@ async def second_hello(peer):
 
 
 async def garbage(peer):
+    await peer.call.write(seal(b"\xff\xfe garbage"))
+
+
+async def no_checksum(peer):
     await peer.call.write(b"\xff\xfe garbage")
+
+
+async def an_altered_message(peer):
+    data = np.zeros(LENGTH, "float32").tobytes()
+    frame = wire.MessageFrame(peer.start_round.stamp, 1, 0, len(data), "float32", data)
+    raw = bytearray(codec.encode_request(frame))
+    raw[-9] ^= 0x40
+    await peer.call.write(bytes(raw))
 
 
 WAYS: dict[Callable[..., Awaitable[None]], str] = {
@@ -79,6 +93,8 @@ WAYS: dict[Callable[..., Awaitable[None]], str] = {
     message_of_another_place: "foreign_message",
     second_hello: "wrong_order",
     garbage: "unreadable",
+    no_checksum: "corrupt",
+    an_altered_message: "corrupt",
 }
 
 
@@ -155,6 +171,16 @@ async def test_another_protocol_major_is_refused(start, dial):
     peer = dial(running.master.address)
     await peer.send(wire.Hello("w", "test", protocol_major=2))
     with pytest.raises((ConnectionError, grpc.aio.AioRpcError), match="protocol 2"):
+        await peer.receive(wire.Welcome)
+    assert await running.metric('gradcode_protocol_errors_total{kind="wrong_version"}') == 1
+
+
+async def test_a_worker_that_knows_no_checksums_is_refused(start, dial):
+    running = await start("workers=1", "code=uncoded(n)")
+    peer = dial(running.master.address)
+    old = pb.SessionRequest(hello=pb.Hello(protocol_major=1, protocol_minor=1, worker_name="w"))
+    await peer.call.write(old.SerializeToString())
+    with pytest.raises((ConnectionError, grpc.aio.AioRpcError), match=r"FAILED_PRECONDITION.*protocol 1\.1"):
         await peer.receive(wire.Welcome)
     assert await running.metric('gradcode_protocol_errors_total{kind="wrong_version"}') == 1
 

@@ -172,3 +172,83 @@ def test_a_late_answer_teaches_nothing_if_others_came_in_time():
     made.ask(now=0.25)
     assert not made.answer(first.request, now=0.3)
     assert times.stretch == 1.0
+
+
+# ---- when all answers are late ----------------------------------------------------------------------------
+
+
+def all_given_up(times: CollectTimes | None = None) -> tuple[Collecting, list[int]]:
+    """Two places were asked, and both given up; with the numbers of their requests."""
+    made = collecting(2, {0: [0], 1: [1]}, times)
+    requests = [ask.request for ask in made.ask(now=0.0)]
+    for place in (0, 1):
+        made.forsake(place, [place], now=made.due_at or FIRST_PATIENCE_SECONDS)
+    return made, requests
+
+
+def test_when_none_answers_in_time_the_same_requests_are_open_again_with_more_patience():
+    made, requests = all_given_up()
+    assert made.n_reached == 0
+    assert made.reopen({0, 1}, now=0.25)
+    assert made.n_open == 2
+    assert made.n_reached == 2
+    assert made.due_at == 0.25 + 2 * FIRST_PATIENCE_SECONDS
+    assert all(made.answer(request, now=0.6) for request in requests)
+    assert made.collected == {0, 1}
+    assert made.seconds == pytest.approx(0.25 + 0.35)
+
+
+def test_the_time_that_a_late_answer_took_is_remembered_from_when_it_was_asked_for():
+    times = CollectTimes(message_bytes=0)
+    made, requests = all_given_up(times)
+    made.reopen({0, 1}, now=0.25)
+    for request in requests:
+        made.answer(request, now=0.6)
+    assert times.stretch == 1.0
+    assert times.patience(1) == pytest.approx(4 * 0.6)
+
+
+def test_only_places_that_are_still_linked_get_more_time():
+    made, (first, _) = all_given_up()
+    assert made.reopen({0}, now=0.25)
+    assert made.n_open == 1
+    assert made.answer(first, now=0.3)
+    assert not made.reopen(set(), now=0.3)
+
+
+def test_nobody_gets_more_time_once_one_has_answered_in_time():
+    made = collecting(2, {0: [0], 1: [1]})
+    first, _ = made.ask(now=0.0)
+    made.answer(first.request, now=0.01)
+    made.forsake(1, [1], now=made.due_at)
+    assert not made.reopen({1}, now=0.25)
+
+
+def test_more_time_comes_to_an_end():
+    made, _ = all_given_up()
+    now, n_times = FIRST_PATIENCE_SECONDS, 0
+    while made.reopen({0, 1}, now):
+        now, n_times = made.due_at, n_times + 1
+        for place in (0, 1):
+            made.finish(place, place)
+            made.forsake(place, [place], now)
+    assert n_times == 5
+    assert now == FIRST_PATIENCE_SECONDS * (1 + 2 + 4 + 8 + 16 + 32)
+
+
+def test_of_two_that_were_asked_for_the_same_chunk_the_first_is_waited_for():
+    made = collecting(1, {0: [0], 1: [0]})
+    (first,) = made.ask(now=0.0)
+    made.forsake(first.place, [0], now=made.due_at)
+    (second,) = made.ask(now=0.25)
+    made.forsake(second.place, [0], now=made.due_at)
+    assert made.reopen({0, 1}, now=1.0)
+    assert made.n_open == 1
+    assert made.answer(first.request, now=1.1)
+    assert not made.answer(second.request, now=1.2)
+
+
+def test_more_time_ends_with_the_deadline():
+    made, _ = all_given_up()
+    assert made.reopen({0, 1}, now=0.25, until=0.4)
+    assert made.due_at == 0.4

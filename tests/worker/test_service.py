@@ -14,7 +14,10 @@ import pytest
 from common.delays import Delays, Interruption
 from common.errors import InvalidSpec
 from common.models import ModelShape
+from common.wire import codec
 from common.wire import frames as wire
+from common.wire.checksum import seal
+from common.wire.gradcode.v1 import training_pb2 as pb
 from worker import memory, service, session
 from worker.service import Worker
 
@@ -572,8 +575,30 @@ async def test_a_collect_of_what_is_not_finished(master):
 async def test_bytes_that_are_no_frame(master):
     worker, _ = master.work()
     link = await master.link()
-    await link.context.write(b"\xff\xff\xff")
+    await link.context.write(seal(b"\xff\xff\xff"))
     await broken(master, worker, link, "unreadable")
+
+
+async def test_a_frame_that_was_altered_on_its_way(master):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0,)))
+    raw = bytearray(codec.encode_response(wire.StopRound(link.at(0))))
+    raw[-7] ^= 1
+    await link.context.write(bytes(raw))
+    await broken(master, worker, link, "corrupt")
+
+
+async def test_a_master_that_knows_no_checksums_is_no_master_for_this_worker(master, caplog):
+    _, task = master.work()
+    link = await master.link()
+    old = pb.SessionResponse(welcome=pb.Welcome(protocol_major=1, protocol_minor=1))
+    await link.context.write(old.SerializeToString())
+    goodbye = await link.hear(wire.Goodbye)
+    assert not goodbye.retry
+    assert "the master speaks protocol 1.1" in goodbye.reason
+    assert await done(task) == 2
+    assert "frames have checksums since 1.2" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 import gradcode.lab.simulator
 import master.arithmetic
-import master.training
+import master.intake
 from common.codes import CODES
 from common.codes.base import Decoding, decode
 from gradcode.lab.failure_search import Found, ending, main, search
@@ -104,23 +104,23 @@ def adds_a_payload_twice(monkeypatch):
 
 
 def takes_in_stale_frames(monkeypatch):
-    right = master.training.fate_of
+    right = master.intake.fate_of
 
     def wrong(link, stamp, epoch, current):
         fate = right(link, stamp, epoch, current)
         return "current" if fate == "late" and current.outcome is None else fate
 
-    monkeypatch.setattr(master.training, "fate_of", wrong)
+    monkeypatch.setattr(master.intake, "fate_of", wrong)
 
 
 def takes_in_frames_of_former_links(monkeypatch):
-    right = master.training.fate_of
+    right = master.intake.fate_of
 
     def wrong(link, stamp, epoch, current):
         known = link is not None and link.place is not None
         return right(link, replace(stamp, incarnation=link.incarnation) if known else stamp, epoch, current)
 
-    monkeypatch.setattr(master.training, "fate_of", wrong)
+    monkeypatch.setattr(master.intake, "fate_of", wrong)
 
 
 def decodes_with_a_wrong_coefficient(monkeypatch):

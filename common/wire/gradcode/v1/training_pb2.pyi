@@ -21,23 +21,25 @@ DTYPE_INT32: Dtype
 DTYPE_INT64: Dtype
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye")
+    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye", "checksum")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FINISHED_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FRAME_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ready: Ready
     chunk_finished: ChunkFinished
     message_frame: MessageFrame
     drain: Drain
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    checksum: int
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye")
+    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "checksum")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_ROUND_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +48,7 @@ class SessionResponse(_message.Message):
     STOP_ROUND_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     start_round: StartRound
     parameters_frame: ParametersFrame
@@ -54,7 +57,8 @@ class SessionResponse(_message.Message):
     stop_round: StopRound
     drain: Drain
     goodbye: Goodbye
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
+    checksum: int
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("run", "epoch", "round", "incarnation")
@@ -341,24 +345,28 @@ class StopRound(_message.Message):
     def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ...) -> None: ...
 
 class FetchRowsRequest(_message.Message):
-    __slots__ = ("run", "digest", "begin", "end")
+    __slots__ = ("run", "digest", "begin", "end", "checksum")
     RUN_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     BEGIN_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     run: str
     digest: str
     begin: int
     end: int
-    def __init__(self, run: _Optional[str] = ..., digest: _Optional[str] = ..., begin: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+    checksum: int
+    def __init__(self, run: _Optional[str] = ..., digest: _Optional[str] = ..., begin: _Optional[int] = ..., end: _Optional[int] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class FetchRowsResponse(_message.Message):
-    __slots__ = ("header", "data")
+    __slots__ = ("header", "data", "checksum")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     header: RowsHeader
     data: bytes
-    def __init__(self, header: _Optional[_Union[RowsHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    checksum: int
+    def __init__(self, header: _Optional[_Union[RowsHeader, _Mapping]] = ..., data: _Optional[bytes] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class RowsHeader(_message.Message):
     __slots__ = ("n_rows", "n_features", "sparse", "x_dtype", "y_dtype", "n_nonzero", "total_bytes", "sha256")
