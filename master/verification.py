@@ -153,6 +153,7 @@ class Verification:
                 claims = tuple(said.of(mine, message.terms))
                 lone = len({claim.worker for claim in claims}) == 1
                 asked.append(Question(message.terms, n_parts, claims, lone))
+        self.checked.verified = not asked
         return tuple(asked)
 
     def judge(self, event: Examined) -> Judgement:

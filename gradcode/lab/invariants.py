@@ -39,9 +39,15 @@ class Shadow:
         self._dataset = dataset
         self._rate = rate
         self._l2 = l2
+        self._before: dict[int, NDArray[np.float64]] = {}
 
-    def step(self, n_chunks: int, achieved: NDArray[np.float64]) -> None:
-        """Take the step in which part t of chunk i counts ``achieved[t N + i]``, shape (m N, m)."""
+    def restore(self, number: int) -> None:
+        """Go back to before the step of round ``number``."""
+        self.point = self._before[number]
+
+    def step(self, number: int, n_chunks: int, achieved: NDArray[np.float64]) -> None:
+        """The step of round ``number``: part t of chunk i counts ``achieved[t N + i]``, shape (m N, m)."""
+        self._before[number] = self.point
         n_parts = achieved.shape[1]
         length = -(-self.point.size // n_parts)
         parts = np.zeros((n_parts * n_chunks, length))
