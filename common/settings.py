@@ -108,6 +108,13 @@ class MembershipSettings(Settings):
     lost_seconds: NotNegative = Field(
         default=30.0, description="for lost workers without whom the run cannot go on"
     )
+    on_empty: Literal["replan", "wait"] = Field(
+        default="replan",
+        description="replan or wait: whether a place that stays empty ends the plan, which then is made anew",
+    )
+    empty_seconds: NotNegative = Field(
+        default=15.0, description="replan: how long a place may be empty, and how long a spare must be there"
+    )
 
 
 class LimitSettings(Settings):

@@ -53,6 +53,10 @@ class Ledger:
         self._uncoded: float | None = None
         self.checked = Checked()
 
+    def take_late(self, former: Ledger) -> None:
+        """The round begins again under another plan: what came late until now is written down with it."""
+        self._late += former._late
+
     def report(self, chunk: int, loss: float, rows: int) -> None:
         """A chunk's loss sum; the first report of a chunk counts, if the loss is a number."""
         if not math.isfinite(loss):

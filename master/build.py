@@ -84,6 +84,8 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
         join_timeout_seconds=membership.join_timeout_seconds,
         join_seconds=membership.join_seconds,
         lost_seconds=membership.lost_seconds,
+        on_empty=membership.on_empty,
+        empty_seconds=membership.empty_seconds,
         target_loss=stop.target_loss,
         gradient_tolerance=stop.gradient_tolerance,
         max_seconds=stop.max_seconds,

@@ -25,14 +25,33 @@ class Chronicle:
         self.last_record: RoundRecord | None = None
         self.score: float | None = None
         self.first_started_at: float | None = None
-        self.ledger: Ledger
+        self.ledger = Ledger(-1, 0, 0.0, None, n_rows)
         self._n_rows = n_rows
         self._told: list[str] = []
         self._waiting: RoundRecord | None = None
         self._starts: dict[int, float] = {}
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first round has started."""
+        return self.first_started_at is not None
+
+    def run_seconds(self, now: float) -> float:
+        """Seconds since the first round started; 0 before."""
+        return 0.0 if self.first_started_at is None else now - self.first_started_at
+
+    def at(self, run_seconds: float | None) -> float | None:
+        """When that many seconds of the run have passed; None if never, or if no round has started."""
+        first = self.first_started_at
+        return None if first is None or run_seconds is None else first + run_seconds
+
     def note(self, kind: str, text: str, place: int | None = None) -> list[Command]:
-        """Something an operator wants to know; it also enters the record of the round in hand."""
+        """Something an operator wants to know; it also enters the record of the round in hand.
+
+        An empty text is nothing to tell.
+        """
+        if not text:
+            return []
         self._told.append(text)
         return [Note(kind, text, place)]
 
@@ -45,7 +64,9 @@ class Chronicle:
         """A round starts."""
         if self.first_started_at is None:
             self.first_started_at = now
-        self.ledger = Ledger(number, epoch, now, deadline_seconds, self._n_rows)
+        former, self.ledger = self.ledger, Ledger(number, epoch, now, deadline_seconds, self._n_rows)
+        if former.number == number:
+            self.ledger.take_late(former)
         self._starts[number] = now
         self._starts.pop(number - REMEMBERED_STARTS, None)
 

@@ -103,7 +103,7 @@ class Driver:
         self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
         self._n_payloads = 0
-        self._shared: tuple[int, int, list[bytes]] = (-1, 0, [])
+        self._shared: tuple[tuple[int, int], int, list[bytes]] = ((-1, -1), 0, [])
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -292,7 +292,7 @@ class Driver:
 
     def _parameters(self, stamp: ev.Stamp) -> tuple[int, list[bytes]]:
         """The round's parameters as frames, serialised once for all links."""
-        if self._shared[0] != stamp.round:
+        if self._shared[0] != (stamp.epoch, stamp.round):
             point = self._arithmetic.point_bytes()
             pieces = [
                 codec.encode_response(
@@ -302,7 +302,7 @@ class Driver:
                 )
                 for offset, piece in split_frames(point, FRAME_BYTES)
             ]
-            self._shared = (stamp.round, len(point), pieces)
+            self._shared = ((stamp.epoch, stamp.round), len(point), pieces)
         return self._shared[1], self._shared[2]
 
     def _next_chunk(self, command: ev.NextChunk) -> None:
@@ -374,8 +374,8 @@ class Driver:
 
     def _in_round(self) -> dict[str, int]:
         """The round in hand, for a log line."""
-        current = self.training.round
-        return {} if current is None else {"round": current.number}
+        number = self.training.next_round - 1
+        return {} if number < 0 else {"round": number}
 
     def _finish(self, command: ev.Finish) -> None:
         if not self.finished.done():

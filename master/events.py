@@ -160,6 +160,13 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """An operator wants another number of workers, from the next round on."""
+
+    n_workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """An operator or a signal asks the run to end; the folder stays whole."""
 
@@ -186,6 +193,7 @@ Event = (
     | Evaluated
     | Examined
     | Restored
+    | ScaleRequested
     | StopRequested
     | Tick
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from common.codes.base import GradientCode
 from master.collecting import CollectTimes
@@ -42,6 +42,15 @@ class Experience:
         self._planner = Planner(code.assignment, code.n_copies) if code.scheduled else None
         self._collect_times = CollectTimes(message_bytes)
         self._n_rounds, self._warned = 0, False
+
+    def plan_again(self, code: GradientCode, message_bytes: int, places: Mapping[int, int]) -> None:
+        """As ``plan``, in the middle of a run; ``places``: former place -> new place of the same worker.
+
+        How fast workers are stays known, for chunks of the new size; finishing times are of another plan.
+        """
+        self.paces.move(places, self._code.n_chunks / code.n_chunks)
+        self._finishing = FinishingTimes()
+        self.plan(code, message_bytes)
 
     def forget(self, place: int) -> None:
         """Another worker has taken the place."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from common.codes.base import GradientCode
 from master.membership import Membership
+from master.round import Round
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,13 @@ class Begin:
     """Begin, without ``missing`` workers."""
 
     missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Leave the lobby: plan for so many."""
+
+    n_places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +56,13 @@ class Joining:
             return self.newcomer_at + self._quiet_seconds
         return self._until
 
-    def leave_lobby(self, n_links: int, now: float) -> KeepWaiting | Begin | GiveUp:
-        """Whether to take those ``n_links`` that are there."""
+    def leave_lobby(self, n_links: int, wanted: int | None, now: float) -> KeepWaiting | Open | GiveUp:
+        """Whether to take those ``n_links`` that are there, or as many of them as are ``wanted``."""
         if now < self.wakes_at(True, n_links):
             return KeepWaiting()
-        return Begin() if n_links else GiveUp(f"no worker was there after {self._timeout_seconds:g} s")
+        if not n_links:
+            return GiveUp(f"no worker was there after {self._timeout_seconds:g} s")
+        return Open(n_links if wanted is None else min(n_links, wanted))
 
     def begin(self, members: Membership, code: GradientCode, now: float) -> KeepWaiting | Begin | GiveUp:
         """Begin when all places can compute, or at the timeout if the code can spare the missing ones."""
@@ -68,6 +78,43 @@ class Joining:
             came = f"{members.n_linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
             return GiveUp(f"{came}, and {code.spec} can do without {spare}")
         return Begin(missing) if members.n_ready else KeepWaiting()
+
+
+class Regathering(Joining):
+    """The time between two plans of a running run: its workers load what they lack for the new one.
+
+    It goes on as soon as all that are linked can compute; after ``quiet_seconds`` without those that the code
+    can spare; after ``timeout_seconds`` without any that cannot compute yet.
+    """
+
+    def __init__(self, timeout_seconds: float, quiet_seconds: float, now: float) -> None:
+        super().__init__(timeout_seconds, quiet_seconds, now)
+        self._spares_from = now + quiet_seconds
+        self._spared = False
+
+    def wakes_at(self, lobby: bool, n_links: int) -> float:
+        """When the answer may change without an event."""
+        return self._until if self._spared else min(self._spares_from, self._until)
+
+    def begin(self, members: Membership, code: GradientCode, now: float) -> KeepWaiting | Begin | GiveUp:
+        """Never gives up: a run that can go on with fewer does, and how long to wait for one is not known."""
+        self._spared = now >= self._spares_from
+        if members.n_ready == 0:
+            return KeepWaiting()
+        missing = members.n_places - members.n_ready
+        spared = self._spared and missing <= code.n_stragglers
+        if members.n_ready == members.n_linked or spared or now >= self._until:
+            return Begin(missing)
+        return KeepWaiting()
+
+
+def why_stuck(members: Membership, current: Round | None) -> str:
+    """Why the run cannot go on with the round in hand, or between two rounds; empty if it can."""
+    if members.n_linked == 0:
+        return "no worker is left"
+    if current is not None and current.rules.waits and current.exhausted:
+        return "the linked workers have delivered all they can"
+    return ""
 
 
 class Patience:

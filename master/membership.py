@@ -1,13 +1,13 @@
 """Pure: who is there. A *link* is a connection, a *place* a seat 0..n-1 in the code.
 
-A name gets its former place if that is free, otherwise the lowest free one; links beyond n are idle spares
-and take the next place that becomes free, in the order in which they came.
+A name gets its former place if that is free, otherwise the lowest free one; links beyond n are spares. A
+place that becomes free goes to the spare that has loaded its rows, otherwise to the one that came first.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 SLOW_LINK_ROUNDS = 5
@@ -16,7 +16,11 @@ SLOW_LINK_ROUNDS = 5
 
 @dataclass(slots=True)
 class Link:
-    """One connection of a worker."""
+    """One connection of a worker.
+
+    Attributes:
+        spare_since: when it became a spare. prepares: the place whose rows it loads as a spare.
+    """
 
     number: int
     name: str
@@ -25,6 +29,8 @@ class Link:
     ready: bool = False
     draining: bool = False
     seen_at: float = 0.0
+    spare_since: float = 0.0
+    prepares: int | None = None
     behind_rounds: int = 0
     started_round: int = -1
     written_round: int = -1
@@ -44,17 +50,19 @@ class Link:
 class Membership:
     """Seats links at places. ``n_places`` None means a lobby: nobody is seated until ``open`` is called.
 
-    Cost: O(log n) for a link that comes, O(number of draining spares) for one that goes.
+    Cost: O(log n) for a link that comes, O(number of spares) for one that goes.
 
     Attributes:
         links: all links by number.
         n_linked: places that have a link. n_ready: those whose link can compute.
+        n_draining: links that are about to leave.
     """
 
     def __init__(self, n_places: int | None) -> None:
         self.links: dict[int, Link] = {}
         self.n_linked = 0
         self.n_ready = 0
+        self.n_draining = 0
         self._seats: list[int | None] = [None] * (n_places or 0)
         self._free = list(range(n_places or 0))
         self._spares: dict[int, Link] = {}
@@ -67,6 +75,15 @@ class Membership:
     def n_places(self) -> int:
         """Number of places; 0 in the lobby."""
         return len(self._seats)
+
+    @property
+    def n_staying(self) -> int:
+        """Links that are not about to leave, spares included."""
+        return len(self.links) - self.n_draining
+
+    def spares(self) -> Iterator[Link]:
+        """Links without a place that are not about to leave, in the order in which they came."""
+        return (link for link in self._spares.values() if not link.draining)
 
     def at(self, place: int) -> Link | None:
         """The link at a place, if there is one."""
@@ -89,7 +106,7 @@ class Membership:
     def join(self, number: int, name: str, now: float) -> Link:
         """A new link; it is seated if a place is free, else it is a spare."""
         self._incarnations += 1
-        link = self._add(Link(number, name, self._incarnations, seen_at=now))
+        link = self._add(Link(number, name, self._incarnations, seen_at=now, spare_since=now))
         free = self._free_place(name)
         if free is not None:
             self._seat(link, free)
@@ -99,7 +116,8 @@ class Membership:
         """A second link of the same worker replaces the ``old`` one, place and all."""
         self._remove(old)
         self._incarnations += 1
-        link = self._add(Link(number, old.name, self._incarnations, seen_at=now))
+        since = old.spare_since if old.place is None else now
+        link = self._add(Link(number, old.name, self._incarnations, seen_at=now, spare_since=since))
         if old.place is not None:
             self._seat(link, old.place)
         return link
@@ -112,7 +130,7 @@ class Membership:
         self._remove(link)
         if link.place is None:
             return link, None
-        spare = next((other for other in self._spares.values() if not other.draining), None)
+        spare = min(self.spares(), key=lambda other: other.prepares != link.place, default=None)
         if spare is None:
             heapq.heappush(self._free, link.place)
         else:
@@ -135,6 +153,40 @@ class Membership:
                 seated.append(link)
         return seated
 
+    def resize(self, n_places: int, seats: Mapping[int, int], now: float) -> None:
+        """Another number of places: every link gets a new incarnation and loads rows anew.
+
+        Args:
+            n_places: how many there are from now on.
+            seats: number of a link -> its place; links left out are spares. now: the master's clock.
+
+        Cost: O(places + links).
+        """
+        self._seats = [None] * n_places
+        self._free = list(range(n_places))
+        self._last_name.clear()
+        self.n_linked = self.n_ready = 0
+        for link in self.links.values():
+            self._incarnations += 1
+            link.incarnation = self._incarnations
+            if link.place is not None:
+                link.spare_since = now
+            link.place, link.ready, link.prepares = None, False, None
+            self._spares[link.number] = link
+        for number, place in seats.items():
+            self._seat(self.links[number], place)
+
+    def drain(self, link: Link) -> None:
+        """The link is about to leave."""
+        link.draining = True
+        self.n_draining += 1
+
+    def wrote(self, number: int, round_number: int) -> None:
+        """The whole parameters of a round went out over a link."""
+        link = self.links.get(number)
+        if link is not None:
+            link.written_round = max(link.written_round, round_number)
+
     def can_compute(self, link: Link) -> None:
         """The link holds the rows of its place."""
         link.ready = True
@@ -149,6 +201,7 @@ class Membership:
         del self.links[link.number]
         del self._by_name[link.name]
         self._spares.pop(link.number, None)
+        self.n_draining -= link.draining
         if link.place is not None:
             self._seats[link.place] = None
             self.n_linked -= 1
@@ -165,7 +218,7 @@ class Membership:
 
     def _seat(self, link: Link, place: int) -> None:
         del self._spares[link.number]
-        link.place = place
+        link.place, link.prepares = place, None
         self.n_linked += 1
         self._seats[place] = link.number
         self._former[link.name] = place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 
 WEIGHT = 0.2
@@ -65,6 +66,25 @@ class Paces:
         """Another worker sits there now."""
         for known in (self.seconds, self.lead_seconds, self.round_trip_seconds, self.busy_since):
             known.pop(place, None)
+
+    def move(self, places: Mapping[int, int], factor: float) -> None:
+        """Another plan: workers sit elsewhere, and their chunks are of another size.
+
+        Args:
+            places: former place -> new place; of all others nothing is known any more.
+            factor: a chunk takes so many times as long as before.
+        """
+        self.seconds = {
+            place: factor * self.seconds[old] for old, place in places.items() if old in self.seconds
+        }
+        self._few = {place: self._few[old] for old, place in places.items() if old in self._few}
+        self.lead_seconds = _moved(self.lead_seconds, places)
+        self.round_trip_seconds = _moved(self.round_trip_seconds, places)
+        self.busy_since = {}
+
+
+def _moved(known: Mapping[int, float], places: Mapping[int, int]) -> dict[int, float]:
+    return {place: known[old] for old, place in places.items() if old in known}
 
 
 def _mix(known: dict[int, float], place: int, seconds: float) -> None:

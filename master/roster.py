@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from master.collecting import Ask
-from master.events import CloseLink, Collect, Command, LinkUp, NextChunk, Note, Solve, Stamp, Welcome
+from master.events import (
+    CloseLink,
+    Collect,
+    Command,
+    LinkUp,
+    NextChunk,
+    Note,
+    Solve,
+    Stamp,
+    StopRound,
+    Welcome,
+)
 from master.membership import Link, Membership
 from master.round import Move
 
@@ -79,6 +91,31 @@ class Roster:
         for link in self._members.open(n_places):
             self.welcome(link, turn)
         return turn
+
+    def resize(self, n_places: int, seats: Mapping[int, int], now: float) -> tuple[Turn, dict[int, int]]:
+        """Another plan: everybody is welcomed anew, to the place that ``seats`` gives its link.
+
+        Returns what to tell them, and for the former places of links that have one still: former -> new.
+        """
+        former = {link.number: link.place for link in self._members.links.values()}
+        self._members.resize(n_places, seats, now)
+        turn, moves = Turn(), {}
+        for link in self._members.links.values():
+            before = former[link.number]
+            if before is not None and link.place is not None:
+                moves[before] = link.place
+            if link.place == before:
+                turn.commands.append(Welcome(link.number, link.place, link.incarnation))
+            else:
+                self.welcome(link, turn)
+        turn.taken.clear()
+        return turn, moves
+
+
+def stops(members: Membership, epoch: int, number: int) -> list[Command]:
+    """Tell all that compute that round ``number`` is over."""
+    ready = (link for link in members.seated() if link.ready)
+    return [StopRound(link.number, Stamp(epoch, number, link.incarnation)) for link in ready]
 
 
 def addressed(move: Move, members: Membership, epoch: int, number: int) -> Command:

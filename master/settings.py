@@ -22,6 +22,8 @@ class RunSettings:
         least_recovered: least recovered fraction for a step after a shortfall.
         enough: recovered fraction that ends a round.
         join_timeout_seconds, join_seconds, lost_seconds: how long to wait for workers.
+        on_empty: ``replan`` makes another plan when a place has been empty for ``empty_seconds``, for as many
+            workers as are there; ``wait`` leaves it empty.
         target_loss, gradient_tolerance, max_seconds: further reasons to stop, or None.
         evaluate_every: score after every so many rounds; 0 scores only at the end.
         learning: False leaves out combining, steps and scores (timing only).
@@ -42,6 +44,8 @@ class RunSettings:
     join_timeout_seconds: float = 60.0
     join_seconds: float = 2.0
     lost_seconds: float = 30.0
+    on_empty: str = "wait"
+    empty_seconds: float = 15.0
     target_loss: float | None = None
     gradient_tolerance: float | None = None
     max_seconds: float | None = None

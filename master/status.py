@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from master.outcome import STRAGGLER_FACTOR
+from master.replanning import REASONS
 from master.training import Training
 
 STATES = ("lost", "loading", "computing", "idle", "straggling", "draining", "link too slow")
@@ -39,7 +41,9 @@ class PlaceStatus:
 class RunStatus:
     """The run at one moment; ``detail`` is the phase in words.
 
-    Any ``n_stragglers`` places of the plan may be absent and rounds are still exact.
+    Any ``n_stragglers`` places of the plan may be absent and rounds are still exact. ``wanted`` is the number
+    of workers that the run should have, None until it is known; ``replans`` are plans after the first, by
+    reason.
     """
 
     phase: str
@@ -52,6 +56,8 @@ class RunStatus:
     places: tuple[PlaceStatus, ...]
     spares: tuple[PlaceStatus, ...]
     n_stragglers: int = 0
+    wanted: int | None = None
+    replans: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
 
 
 def run_status(training: Training, now: float) -> RunStatus:
@@ -61,7 +67,7 @@ def run_status(training: Training, now: float) -> RunStatus:
     return RunStatus(
         phase={"joining": "waiting", "running": "running"}.get(training.phase, "finished"),
         detail=_detail(training),
-        round=-1 if current is None else current.number,
+        round=training.next_round - 1,
         code="" if training.code is None else training.code.spec,
         epoch=training.epoch,
         deadline_seconds=None if current is None else current.rules.deadline_seconds,
@@ -73,6 +79,8 @@ def run_status(training: Training, now: float) -> RunStatus:
             if link.place is None
         ),
         n_stragglers=0 if training.code is None else training.code.n_stragglers,
+        wanted=training.plans.replanning.wanted,
+        replans=dict(training.plans.replanning.counts),
     )
 
 
@@ -83,7 +91,8 @@ def _detail(training: Training) -> str:
     if training.phase == "joining":
         places = training.members.n_places
         wanted = f" of {places}" if places else ""
-        return f"{ready}{wanted} workers are ready"
+        plan = "for the new plan " if training.chronicle.has_begun else ""
+        return f"{plan}{ready}{wanted} workers are ready"
     return f"{ready} of {training.members.n_places} places have a worker"
 
 

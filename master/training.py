@@ -8,6 +8,7 @@ it returns, and sends ``Tick`` when ``wakes_at(now)`` is reached. ``Solve``, ``C
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from common.codes.base import GradientCode
@@ -18,12 +19,14 @@ from master.chronicle import Chronicle
 from master.deadlines import sooner
 from master.experience import Experience
 from master.intake import Diverged, Intake, Unused, Violation
-from master.joining import GiveUp, Joining, KeepWaiting, Patience
+from master.joining import Begin, GiveUp, Joining, KeepWaiting, Open, Patience, Regathering, why_stuck
 from master.membership import Link, Membership
-from master.roster import Roster, Turn, addressed
+from master.plans import Plans
+from master.replanning import Change
+from master.roster import Roster, Turn, addressed, stops
 from master.round import Move, Round
 from master.settings import RunSettings
-from master.settling import Settling
+from master.settling import Progress, Settling
 from master.verification import Verification
 
 
@@ -32,21 +35,26 @@ class Training:
 
     Args:
         settings: what to do. now: the master's monotonic clock, in seconds.
+
+    Attributes:
+        round: the round in hand or the last one of this plan; None before the first of a plan.
+        next_round: number of the round that starts next.
+        plans: the plan, and its ``replanning`` that knows the number of workers that is ``wanted``.
     """
 
     def __init__(self, settings: RunSettings, now: float) -> None:
         self.settings = settings
         self.phase = "joining"
-        self.epoch = 0
-        self.code: GradientCode | None = None
         self.round: Round | None = None
+        self.next_round = 0
         self.chronicle = Chronicle(settings.n_rows)
         self.experience = Experience()
         self.members = Membership(settings.n_workers)
         self._roster = Roster(self.members)
+        self.plans = Plans(settings, self.members, self._roster, self.chronicle, self.experience)
         self.verification = Verification(settings.verify, settings.verify_rate, settings.audit_seed)
         self._intake = Intake(self.members, self.chronicle, self.experience, self.verification.active)
-        self._settling = Settling(settings, self.chronicle, self.experience)
+        self._settling = Settling(settings, self.chronicle, self.experience, self.verification)
         self.ending: tuple[str, int] | None = None
         self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
         self._patience = Patience(settings.lost_seconds)
@@ -60,16 +68,29 @@ class Training:
             ev.ChunkFinished: self._chunk_finished,
             ev.MessageArrived: self._message_arrived,
             ev.Solved: self._solved,
-            ev.Combined: self._combined,
-            ev.Stepped: self._stepped,
+            ev.Examined: self._advance,
+            ev.Combined: self._advance,
+            ev.Stepped: self._advance,
+            ev.Restored: lambda event, now: (
+                self._end(*self._stopping) if self._stopping else self._begin_next(now)
+            ),
             ev.Evaluated: self._evaluated,
-            ev.Examined: self._examined,
-            ev.Restored: self._restored,
+            ev.ScaleRequested: self._scale_requested,
             ev.StopRequested: self._stop_requested,
             ev.Tick: self._tick,
         }
 
     # ---- the interface ----------------------------------------------------------------------------------
+
+    @property
+    def code(self) -> GradientCode | None:
+        """The code of the plan; None before the first plan."""
+        return self.plans.code
+
+    @property
+    def epoch(self) -> int:
+        """The version of the plan."""
+        return self.plans.epoch
 
     def begin(self) -> list[ev.Command]:
         """The first commands: the plan, where the number of workers is known beforehand."""
@@ -78,22 +99,25 @@ class Training:
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Take one event; returns what is to be done, in order."""
-        if self.phase in ("closing", "ended") and not isinstance(
-            event, ev.LinkUp | ev.LinkDown | ev.Evaluated
-        ):
+        heard = ev.LinkUp | ev.LinkDown | ev.Evaluated
+        if self.phase in ("closing", "ended") and not isinstance(event, heard):
             return [ev.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
         commands = self._handlers[type(event)](event, now)
         return commands + self._look_around(now)
 
     def wakes_at(self, now: float) -> float | None:
         """When the next Tick is due; None if only events can change anything."""
+        current, due = self._open_round, None
         if self.phase == "joining":
             begins_at = self._joining.wakes_at(self.code is None, len(self.members.links))
-            return begins_at if begins_at > now else None
-        current = self._open_round
-        if current is None:
+            due = begins_at if begins_at > now else None
+        elif current is None:
             return None
-        return sooner(sooner(current.wakes_at(now), self._patience.wakes_at), self._stops_at)
+        else:
+            due = current.wakes_at(now)
+        due = sooner(due, self.plans.replanning.wakes_at(self.members, now))
+        stops_at = self.chronicle.at(self.settings.max_seconds)
+        return sooner(sooner(due, self._patience.wakes_at), stops_at)
 
     @property
     def _open_round(self) -> Round | None:
@@ -102,36 +126,26 @@ class Training:
         running = current is not None and self.phase == "running" and current.outcome is None
         return current if running else None
 
-    @property
-    def _stops_at(self) -> float | None:
-        """When ``max_seconds`` have passed."""
-        first, limit = self.chronicle.first_started_at, self.settings.max_seconds
-        return None if first is None or limit is None else first + limit
-
     def run_seconds(self, now: float) -> float:
         """Seconds since the first round started; 0 before."""
-        first = self.chronicle.first_started_at
-        return 0.0 if first is None else now - first
-
-    def stamp(self, link: Link) -> ev.Stamp:
-        """What frames to and from ``link`` carry in the current round."""
-        return ev.Stamp(self.epoch, -1 if self.round is None else self.round.number, link.incarnation)
+        return self.chronicle.run_seconds(now)
 
     # ---- membership -------------------------------------------------------------------------------------
 
     def _link_up(self, event: ev.LinkUp, now: float) -> list[ev.Command]:
-        if self.phase in ("closing", "ended"):
-            return [ev.CloseLink(event.link, "the run is over")]
-        if event.name in self.verification.quarantined:
-            return [ev.CloseLink(event.link, self.verification.refusal(event.name))]
+        over = "the run is over" if self.phase in ("closing", "ended") else ""
+        if refusal := over or self.verification.quarantined.get(event.name):
+            return [ev.CloseLink(event.link, refusal)]
         self._joining.newcomer_at = now
         return self._take_turn(self._roster.up(event, now), now)
 
-    def _take_turn(self, turn: Turn, now: float) -> list[ev.Command]:
+    def _take_turn(self, turn: Turn, now: float, drained: bool = False) -> list[ev.Command]:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
             self.experience.forget(place)
+        if self.chronicle.has_begun:
+            self.plans.replanning.changed(self.members, (*turn.lost, *turn.taken), now, drained)
         current = self._open_round
         if current is None:
             return commands
@@ -157,16 +171,14 @@ class Training:
         link = self.members.links.get(event.link)
         if link is None or link.draining:
             return []
-        link.draining = True
+        self.members.drain(link)
         commands = self.chronicle.note("draining", f"worker {link.name} leaves after this round", link.place)
         if self._open_round is None or link.place is None or not link.ready:
-            commands += self._take_turn(self._roster.let_go(link), now)
+            commands += self._take_turn(self._roster.let_go(link), now, drained=True)
         return commands
 
     def _parameters_written(self, event: ev.ParametersWritten, now: float) -> list[ev.Command]:
-        link = self.members.links.get(event.link)
-        if link is not None:
-            link.written_round = max(link.written_round, event.round)
+        self.members.wrote(event.link, event.round)
         return []
 
     # ---- progress ---------------------------------------------------------------------------------------
@@ -189,9 +201,11 @@ class Training:
         return self._carry_out(taken, now)
 
     def _violation(self, found: Violation, now: float) -> list[ev.Command]:
-        number = found.link.number
-        close = ev.CloseLink(number, f"{found.kind}: {found.detail}", found.kind)
-        return [close, *self._take_turn(self._roster.down(number, found.detail), now)]
+        close = ev.CloseLink(found.link.number, f"{found.kind}: {found.detail}", found.kind)
+        return self._expel(close, found.detail, now)
+
+    def _expel(self, close: ev.CloseLink, why: str, now: float) -> list[ev.Command]:
+        return [close, *self._take_turn(self._roster.down(close.link, why), now)]
 
     def _diverge(self, what: str) -> list[ev.Command]:
         return self._end(f"{what}: the run diverged", 3, evaluate=False)
@@ -204,13 +218,12 @@ class Training:
 
     def _start_round(self, now: float) -> list[ev.Command]:
         assert self.code is not None
-        number = 0 if self.round is None else self.round.number + 1
+        number, self.next_round = self.next_round, self.next_round + 1
         live = [link.place for link in self.members.seated() if link.place is not None]
         rule, waits = self.settings.deadline, self.settings.on_shortfall == "wait"
         self.round = self.experience.new_round(number, rule, live, waits, self.settings.enough, now)
         self.chronicle.open_round(number, self.epoch, now, self.round.rules.deadline_seconds)
         self._settling.open()
-        self.verification.open()
         for place in live:
             self.round.expect(place, self.members.name_at(place))
         return self._send_round([link for link in self.members.seated() if link.ready], now)
@@ -221,13 +234,15 @@ class Training:
             link.starts(self.round.number)
         n_bytes = self.settings.n_parameters * self.settings.item_bytes
         self.chronicle.ledger.bytes_sent += n_bytes * len(links)
-        starts: list[ev.Command] = [ev.StartRound(link.number, self.stamp(link)) for link in links]
+        epoch, number, starts = self.epoch, self.round.number, list[ev.Command]()
+        starts += (ev.StartRound(link.number, ev.Stamp(epoch, number, link.incarnation)) for link in links)
         places = [link.place for link in links if link.place is not None]
         return [*starts, *self._carry_out(self.round.start(places, now), now)]
 
     def _carry_out(self, moves: Iterable[Move], now: float) -> list[ev.Command]:
         """Moves of the round, addressed to links; and what follows if the round has its outcome."""
-        assert self.round is not None
+        if self.round is None:
+            return []  # what came was of a former plan
         commands = [addressed(move, self.members, self.epoch, self.round.number) for move in moves]
         if self.round.outcome is not None and not self._settling.under_way:
             commands += self._settle(now)
@@ -236,78 +251,44 @@ class Training:
     def _settle(self, now: float) -> list[ev.Command]:
         """The round has its outcome: everybody stops, and the optimiser steps if the policy says so."""
         assert self.round is not None
-        stops: list[ev.Command] = [
-            ev.StopRound(link.number, self.stamp(link)) for link in self.members.seated() if link.ready
-        ]
-        follows = self._settling.judge(self.round, now)
-        if not isinstance(follows, ev.Combine):
-            return [*stops, *follows, *self._close_round(now)]
-        questions = self.verification.questions(self.round)
-        return [*stops, ev.Examine(self.round.number, questions) if questions else follows]
+        told = stops(self.members, self.epoch, self.round.number)
+        step = self._settling.judge(self.round, now)
+        return [*told, *step.commands, *(self._close_round(now) if step.done else [])]
 
-    def _examined(self, event: ev.Examined, now: float) -> list[ev.Command]:
-        """The values of the round are as right as they will be: step with them, unless others were wrong."""
+    def _advance(self, event: Progress, now: float) -> list[ev.Command]:
+        """The step has come further: examined, combined, stepped."""
         assert self.round is not None
-        assert self.round.outcome is not None
-        judgement = self.verification.judge(event)
-        commands: list[ev.Command] = []
-        for worker in judgement.liars:
-            commands += self._quarantine(worker, now)
-        if judgement.returns_to is None:
-            return [*commands, ev.Combine(event.round, self.round.outcome.used)]
-        why = self.verification.reason(judgement)
-        commands += [*self.chronicle.note("return", why), *self._settling.revoke(self.round, why)]
-        return [*commands, *self._close_round(now)]
-
-    def _quarantine(self, worker: str, now: float) -> list[ev.Command]:
-        why = self.verification.refusal(worker)
-        link = self.members.same_name(worker)
-        place = None if link is None else link.place
-        commands = self.chronicle.note("quarantine", f"worker {worker} is quarantined: {why}", place)
-        if link is None:
-            return commands
-        leaving = self._take_turn(self._roster.down(link.number, "it is quarantined"), now)
-        return [*commands, ev.CloseLink(link.number, why), *leaving]
-
-    def _restored(self, event: ev.Restored, now: float) -> list[ev.Command]:
-        return self._end(*self._stopping) if self._stopping else self._start_round(now)
-
-    def _combined(self, event: ev.Combined, now: float) -> list[ev.Command]:
-        assert self.round is not None
-        if event.culprit is not None:
-            name = self.members.name_at(self.round.owner_of(event.culprit))
-            return self._diverge(f"the message of worker {name} is not finite in round {event.round}")
-        return [self._settling.combined(event, self.verification.step(self.round))]
-
-    def _stepped(self, event: ev.Stepped, now: float) -> list[ev.Command]:
-        if not event.finite:
-            what = f"the parameters are not finite after round {event.round}"
-            if not self.verification.doubt(event.round):
-                return self._diverge(what)
-            notes = self.chronicle.note("return", f"{what}: it is played again, and every answer audited")
-            return [*notes, *self._close_round(now)]
-        self._settling.stepped(event)
-        return self._close_round(now)
+        step = self._settling.advance(event, self.round, self.members)
+        if step.diverged:
+            return self._diverge(step.diverged)
+        leaving = [self._expel(close, close.reason, now) for close in step.expelled]
+        return [*step.commands, *chain(*leaving), *(self._close_round(now) if step.done else [])]
 
     def _close_round(self, now: float) -> list[ev.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
-        self.chronicle.ledger.checked = self.verification.checked
         record, commands = self._settling.close()
+        return commands + self._let_go(now) + self._go_on(record, now)
+
+    def _let_go(self, now: float) -> list[ev.Command]:
+        commands: list[ev.Command] = []
         for link in [link for link in self.members.links.values() if link.draining]:
-            commands += self._take_turn(self._roster.let_go(link), now)
-        return commands + self._go_on(record, now)
+            commands += self._take_turn(self._roster.let_go(link), now, drained=True)
+        return commands
 
     def _go_on(self, record: RoundRecord, now: float) -> list[ev.Command]:
-        back = self.verification.take_return(record.round)
-        ending = self._settling.ending(record, self.verification.n_undone) or self._stopping
-        if back is not None:
-            self._stopping = ending
-            return [*self.chronicle.write_down(), ev.Restore(back)]
-        if ending is not None:
-            return self._end(*ending)
+        self._stopping = self._settling.ending(record) or self._stopping
+        if restore := self._settling.returns(record):
+            return [*self.chronicle.write_down(), restore]
+        if self._stopping is not None:
+            return self._end(*self._stopping)
+        begun = self._begin_next(now)
         if self._settling.is_scored(record):
-            return [*self._start_round(now), ev.Evaluate(record.round)]
-        return [*self.chronicle.write_down(), *self._start_round(now)]
+            return [*begun, ev.Evaluate(record.round)]
+        return [*self.chronicle.write_down(), *begun]
+
+    def _begin_next(self, now: float) -> list[ev.Command]:
+        begun = self._replan(now)
+        return begun + (self._start_round(now) if self.phase == "running" else [])
 
     def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
         commands = self.chronicle.write_down(event.score)
@@ -317,52 +298,81 @@ class Training:
 
     def _plan(self, n_workers: int) -> list[ev.Command]:
         try:
-            self.code = self.settings.make_code(n_workers)
+            return self.plans.first(n_workers)
         except InvalidSpec as error:
             return self._end(str(error), 2, evaluate=False)
-        length = -(-self.settings.n_parameters // self.code.n_parts)
-        self.experience.plan(self.code, length * self.settings.item_bytes)
-        return [ev.Planned(self.code, self.epoch)]
 
-    def _try_to_begin(self, now: float) -> list[ev.Command]:
-        n_links = len(self.members.links)
+    def _gather(self, now: float) -> list[ev.Command]:
+        """Before the first round of a plan: is there a plan, and may its rounds start?"""
         if self.code is None:
-            step = self._joining.leave_lobby(n_links, now)
-        else:
-            step = self._joining.begin(self.members, self.code, now)
-        if isinstance(step, GiveUp):
-            return self._end(step.reason, 3, evaluate=False)
+            wanted = self.plans.replanning.wanted
+            return self._go_ahead(self._joining.leave_lobby(len(self.members.links), wanted, now), now)
+        epoch, commands = self.epoch, self._replan(now)
+        if self.epoch == epoch and self.chronicle.has_begun:
+            commands += self._mind_stuck(why_stuck(self.members, None), now)
+        if self.epoch != epoch or self.phase != "joining":
+            return commands
+        return commands + self._go_ahead(self._joining.begin(self.members, self.code, now), now)
+
+    def _go_ahead(self, step: KeepWaiting | Open | Begin | GiveUp, now: float) -> list[ev.Command]:
         if isinstance(step, KeepWaiting):
             return []
-        if self.code is None:
-            planned = self._plan(n_links)
-            return planned + ([] if self.code is None else self._take_turn(self._roster.open(n_links), now))
+        if isinstance(step, GiveUp):
+            return self._end(step.reason, 3, evaluate=False)
+        if isinstance(step, Open):
+            planned = self._plan(step.n_places)
+            opened = [] if self.code is None else self._take_turn(self._roster.open(step.n_places), now)
+            return planned + opened
         self.phase = "running"
-        short = f"beginning without {step.missing} workers"
-        notes = self.chronicle.note("short", short) if step.missing else []
-        return notes + self._start_round(now)
+        self.plans.replanning.begin(self.members, now)
+        short = f"beginning without {step.missing} workers" if step.missing else ""
+        return self.chronicle.note("short", short) + self._start_round(now)
+
+    def _replan(self, now: float) -> list[ev.Command]:
+        """Another plan if it is time for one; rounds wait until its rows are loaded."""
+        assert self.code is not None
+        found = self.plans.replanning.look(self.members, self.code, now)
+        if not isinstance(found, Change):
+            return self.chronicle.note("replan", found)
+        commands = self._drop_round(now)
+        self.phase = "joining"
+        if self.chronicle.has_begun:
+            waits = self.settings.join_timeout_seconds, self.settings.join_seconds
+            self._joining = Regathering(*waits, now)
+        return commands + self.plans.follow(found, now)
+
+    def _drop_round(self, now: float) -> list[ev.Command]:
+        """No round is in hand any more; one that has no outcome is played again under the next plan."""
+        current, self.round = self._open_round, None
+        if current is None:
+            return []
+        self.next_round = current.number
+        commands: list[ev.Command] = [ev.Discard(payload) for payload in current.payloads()]
+        commands += stops(self.members, self.epoch, current.number)
+        again = self.chronicle.note("again", f"round {current.number} begins again")
+        return commands + self._let_go(now) + again
 
     def _look_around(self, now: float) -> list[ev.Command]:
         """What follows from time and state alone."""
-        if self.phase == "joining":
-            return self._try_to_begin(now)
-        current, stops_at = self._open_round, self._stops_at
-        if current is None:
+        current, stops_at = self._open_round, self.chronicle.at(self.settings.max_seconds)
+        if self.phase != "joining" and current is None:
             return []
         if stops_at is not None and now >= stops_at:
             return self._end(f"max_seconds = {self.settings.max_seconds:g} have passed", 0)
-        return self._mind_stuck(current, now)
+        if current is None:
+            return self._gather(now)
+        stuck = why_stuck(self.members, current)
+        commands = self._replan(now) if stuck and self.members.n_linked else []
+        return commands + (self._mind_stuck(stuck, now) if self.phase == "running" else [])
 
-    def _mind_stuck(self, current: Round, now: float) -> list[ev.Command]:
-        stuck = ""
-        if self.members.n_linked == 0:
-            stuck = "no worker is left"
-        elif current.rules.waits and current.exhausted:
-            stuck = "the linked workers have delivered all they can"
+    def _mind_stuck(self, stuck: str, now: float) -> list[ev.Command]:
         answer = self._patience.look(stuck, now)
         if isinstance(answer, GiveUp):
             return self._end(answer.reason, 3)
-        return self.chronicle.note("stuck", answer) if answer else []
+        return self.chronicle.note("stuck", answer)
+
+    def _scale_requested(self, event: ev.ScaleRequested, now: float) -> list[ev.Command]:
+        return self.chronicle.note("scale", self.plans.replanning.ask(event.n_workers, self.code))
 
     def _tick(self, event: ev.Tick, now: float) -> list[ev.Command]:
         return [] if self._open_round is None else self._carry_out(self._open_round.tick(now), now)
@@ -379,7 +389,7 @@ class Training:
         self.phase = "closing"
         self.ending = (reason, exit_code)
         if evaluate and self.settings.learning and self.code is not None:
-            return [*dropped, ev.Evaluate(-1 if self.round is None else self.round.number)]
+            return [*dropped, ev.Evaluate(self.next_round - 1)]
         return dropped + self.chronicle.write_down() + self._finish()
 
     def _finish(self) -> list[ev.Command]:

@@ -9,7 +9,6 @@ parameters that were there before its first message was used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -82,14 +81,6 @@ class Kept:
         self._numbers = tuple(each for each in self._numbers if each <= number)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What follows from an examination: workers to quarantine, and the round to return to, if any."""
-
-    liars: tuple[str, ...]
-    returns_to: int | None = None
-
-
 class Verification:
     """Verifies one round after the other.
 
@@ -117,16 +108,6 @@ class Verification:
     def active(self) -> bool:
         """Whether anything is verified."""
         return self.mode != "none"
-
-    def refusal(self, worker: str) -> str:
-        """Why a quarantined worker is turned away, in words."""
-        return self.quarantined[worker]
-
-    def reason(self, judgement: Judgement) -> str:
-        """Why the run returns, in words."""
-        who = ", ".join(judgement.liars)
-        back = judgement.returns_to
-        return f"wrong answers of {who}: the run returns to the parameters before round {back}"
 
     def open(self) -> None:
         """Another round starts."""
@@ -156,23 +137,26 @@ class Verification:
         self.checked.verified = not asked
         return tuple(asked)
 
-    def judge(self, event: Examined) -> Judgement:
-        """The examination is done; what is stepped with from now on has been put right."""
+    def judge(self, event: Examined) -> int | None:
+        """The examination is done, and the values of this round are as right as they will be.
+
+        Returns the round whose parameters to return to, as lies were stepped with since; None without any.
+        """
         checked = self.checked
         checked.verified = event.n_unsure == 0
         checked.values_audited, checked.values_compared = event.n_audited, event.n_compared
         checked.values_wrong = event.n_wrong
         self.n_disputed += event.n_disputed
         for worker in event.liars:
-            self.quarantined[worker] = f"its answers in round {event.round} were wrong"
+            self.quarantined[worker] = f"its answers were wrong, in round {event.round}"
         checked.quarantined = event.liars
         first = [self._first_used[worker] for worker in event.liars if worker in self._first_used]
         if self.mode != "sample" or not first:
-            return Judgement(event.liars)
+            return None
         back = self._kept.before(min(first))
         self._returns_to = checked.returned_to = back
         checked.verified = None
-        return Judgement(event.liars, back)
+        return back
 
     def step(self, ended: Round) -> tuple[int, ...]:
         """The round is about to be stepped with; returns the rounds whose parameters are kept."""

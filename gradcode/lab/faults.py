@@ -105,6 +105,8 @@ class Faults:
         gone = [worker for worker in sim.workers.values() if worker.name not in names]
         if kind == "join":
             sim.join(f"new{len(sim.workers)}")
+        elif kind == "scale":
+            sim.feed(ev.ScaleRequested(index))
         elif kind == "stop":
             sim.feed(ev.StopRequested("interrupted", 130))
         elif kind == "cut all":

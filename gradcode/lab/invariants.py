@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from common.codes.base import EXACT_TOLERANCE, decoding_target
+from common.codes.base import EXACT_TOLERANCE, Message, decoding_target
 from common.datasets.base import Dataset, chunk_range
 from common.history import RoundRecord
 from common.models.base import Model
@@ -60,6 +60,21 @@ class Shadow:
         total = (achieved.T @ parts).reshape(-1)[: self.point.size] / self._dataset.n_rows
         decay = self._l2 * np.where(self._model.regularised(), self.point, 0.0)
         self.point = self.point - self._rate * (total + decay)
+
+
+@dataclass(slots=True)
+class Seat:
+    """A link with a place, and which of its links that is."""
+
+    place: int
+    incarnation: int
+
+
+class Arrival(NamedTuple):
+    """A message that arrived in time."""
+
+    round: int
+    message: Message
 
 
 class Answer(NamedTuple):

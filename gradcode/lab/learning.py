@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from common.codes.base import Term
+from common.codes.base import GradientCode, Term
 from common.datasets.base import Dataset, chunk_range
 from common.errors import InvalidSpec
 from common.experiment import Experiment, check_experiment
@@ -56,6 +56,7 @@ class LocalLearning:
         self._wire_dtype = wire_dtype
         self.lie_of: Callable[[int], str | None] = lambda link: None
         self._computers: dict[int, Computer] = {}
+        self._codes: dict[int, GradientCode] = {}
         self._points: dict[int, NDArray[Any]] = {}
 
     @property
@@ -63,25 +64,23 @@ class LocalLearning:
         """The master's numbers."""
         return self._arithmetic
 
-    def start(self, worker: int, point: bytes) -> None:
-        """Take up a round with the parameters ``point``, as they came over the wire."""
+    def start(self, worker: int, point: bytes, code: GradientCode) -> None:
+        """Take up a round of ``code`` with the parameters ``point``, as they came over the wire."""
         computer = self._computers.get(worker)
-        if computer is None:
-            assert self._arithmetic.code is not None, "no round starts before there is a plan"
-            code = self._arithmetic.code
+        if computer is None or self._codes[worker] is not code:
             numbers = (self._compute_dtype, self._wire_dtype)
             commits = code.on_request and code.copies > 0
             kind = self.lie_of(worker)
             make = Computer if kind is None else partial(LyingComputer, kind)
             computer = make(self._model, code.n_parts, *numbers, commits=commits)
             self._computers[worker] = computer
+            self._codes[worker] = code
         computer.clear()
         self._points[worker] = computer.parameters(point)
 
     def gradient(self, worker: int, chunk: int) -> ChunkResult:
         """Compute the gradient of ``chunk``."""
-        assert self._arithmetic.code is not None
-        first, end = chunk_range(chunk, self._arithmetic.code.n_chunks, self._dataset.n_rows)
+        first, end = chunk_range(chunk, self._codes[worker].n_chunks, self._dataset.n_rows)
         X, y = self._dataset.X_train[first:end], self._dataset.y_train[first:end]
         return self._computers[worker].compute(chunk, self._points[worker], X, y)
 
@@ -132,7 +131,8 @@ def simulate(
     if learning:
         code = settings.make_code(n_coming)
     else:
-        settings = replace(settings, make_code=lambda n_places: code)
+        # Codes are compared as they are, whatever happens to workers.
+        settings = replace(settings, make_code=lambda n_places: code, on_empty="wait")
     local = None
     if learning:
         arithmetic = build_arithmetic(experiment, data, model)

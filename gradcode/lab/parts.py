@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from common.codes.base import Term
+from common.codes.base import GradientCode, Term
 from master import events as ev
 from master.arithmetic import Arithmetic
 from worker.compute import ChunkResult
@@ -18,8 +18,8 @@ class Learning(Protocol):
     def arithmetic(self) -> Arithmetic:
         """The master's numbers."""
 
-    def start(self, worker: int, point: bytes) -> None:
-        """A worker takes up a round with these parameters and forgets the one before."""
+    def start(self, worker: int, point: bytes, code: GradientCode) -> None:
+        """A worker takes up a round of ``code`` with these parameters and forgets the one before."""
 
     def gradient(self, worker: int, chunk: int) -> ChunkResult:
         """Compute a chunk's gradient at a worker."""
@@ -33,6 +33,7 @@ class SimulatedWorker:
     """One worker process as the simulator sees it.
 
     Attributes:
+        incarnation: of its last welcome. code: of the plan then.
         mute_until: it answers no request before.
         stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
         stopped: the newest round that was stopped.
@@ -44,6 +45,8 @@ class SimulatedWorker:
 
     link: int
     name: str
+    incarnation: int = 0
+    code: GradientCode | None = None
     up_since: float = float("inf")
     place: int | None = None
     alive: bool = True

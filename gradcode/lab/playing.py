@@ -9,9 +9,10 @@ from itertools import zip_longest
 
 import numpy as np
 
+from common.codes.base import GradientCode
 from common.codes.verified import verified
 from common.datasets import load_dataset
-from common.datasets.base import Dataset
+from common.datasets.base import Dataset, check_chunks
 from common.history import RoundRecord, to_json
 from common.models import ModelShape, make_model
 from common.models.base import Model
@@ -141,9 +142,16 @@ def _check_timing(plot: Plot, learned: Played) -> None:
         raise BrokenInvariant(f"timing mode gives the rounds of learning mode: {unlike[1]} for {unlike[0]}")
 
 
+def _checked_code(text: str, n_workers: int, n_rows: int) -> GradientCode:
+    """As the master makes it: with no more chunks than rows."""
+    code = known_code(text, n_workers)
+    check_chunks(code.n_chunks, n_rows)
+    return code
+
+
 def _settings(plot: Plot, model: Model, data: Dataset) -> RunSettings:
     return RunSettings(
-        make_code=lambda n_workers: verified(known_code(plot.code, n_workers), plot.verify),
+        make_code=lambda n_workers: verified(_checked_code(plot.code, n_workers, data.n_rows), plot.verify),
         n_rows=data.n_rows,
         n_parameters=model.n_parameters,
         item_bytes=8,

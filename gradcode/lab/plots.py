@@ -64,8 +64,8 @@ MOST_WORKERS = 7
 MOST_CHUNKS = 40
 """Not more than the data have rows."""
 
-ACTIONS = ("join", "again", "return", "cut", "drain", "mute") * 4 + ("cut all", "stop")
-"""What can be done to workers, the violent things seldom."""
+ACTIONS = ("join", "again", "return", "cut", "drain", "mute", "scale") * 4 + ("cut all", "stop")
+"""What can be done to workers, the violent things seldom; to scale means to want another number of them."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,8 @@ def _draw_settings(rng: random.Random, n_workers: int | None) -> dict[str, Any]:
         "join_timeout_seconds": 1.0,
         "join_seconds": 0.2,
         "lost_seconds": rng.choice([0.0, 0.3, 3.0]),
+        "on_empty": rng.choice(["wait", "replan"]),
+        "empty_seconds": rng.choice([0.0, 0.05, 0.4]),
     }
 
 

@@ -169,8 +169,10 @@ class Simulator:
     def _send(self, command: Any) -> None:
         if isinstance(command, ev.CloseLink) and command.kind:
             self.violations.append(command)
-        point = b""
-        if isinstance(command, ev.StartRound):
+        point: Any = b""
+        if isinstance(command, ev.Welcome):
+            point = self._code
+        elif isinstance(command, ev.StartRound):
             worker = self.workers[command.link]
             worker.up_since = min(worker.up_since, self.training.run_seconds(self.now))
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
@@ -183,7 +185,7 @@ class Simulator:
         number = len(self.workers)
         worker = SimulatedWorker(number, name)
         self.workers[number] = worker
-        self._finishes.append(partial(self._finish, worker))
+        self._finishes.append(partial(self._finish, worker, 0))
         self._deliver(worker, ev.LinkUp(number, name), tampered=False)
         return worker
 
@@ -226,8 +228,8 @@ class Simulator:
                 self.learning.arithmetic.receive(self._payloads, data)
         self.feed(event)
 
-    def _receive(self, command: Any, point: bytes) -> None:
-        """A frame reaches a worker; a frozen one reads it when it wakes up."""
+    def _receive(self, command: Any, point: Any) -> None:
+        """A frame reaches a worker, with parameters or a plan; a frozen one reads it when it wakes up."""
         worker = self.workers[command.link]
         if not worker.alive:
             return
@@ -235,17 +237,19 @@ class Simulator:
             self.at(worker.frozen_until, lambda: self._receive(command, point))
             return
         if isinstance(command, ev.Welcome):
-            worker.place = command.place
+            self._take_place(worker, command, point)
             if command.place is not None:
                 ready = ev.LinkReady(worker.link, command.incarnation)
                 loaded_at = self.now + self._network.ready_seconds
                 self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
         elif isinstance(command, ev.StartRound):
-            assert self._code is not None
+            if command.stamp.incarnation != worker.incarnation:
+                return  # it was sent before the last welcome
+            assert worker.code is not None
             assert worker.place is not None
-            alone = not self._code.scheduled
+            alone = not worker.code.scheduled
             worker.waiting, worker.waiting_point = command.stamp, None
-            worker.waiting_queue = list(self._code.assignment.orders[worker.place]) if alone else []
+            worker.waiting_queue = list(worker.code.assignment.orders[worker.place]) if alone else []
             worker.heard, worker.heard_at = 0, self.now
             whole_at = self.now + self._parameter_seconds
             self.at(whole_at, partial(self._take_parameters, worker, command.stamp, point))
@@ -264,6 +268,13 @@ class Simulator:
             self._answer(worker, command)
         elif isinstance(command, ev.CloseLink):
             self.cut(worker, "the connection ended")
+
+    def _take_place(self, worker: SimulatedWorker, command: ev.Welcome, code: GradientCode | None) -> None:
+        """Whatever it was doing is over, the chunk in hand as well."""
+        worker.place, worker.incarnation, worker.code = command.place, command.incarnation, code
+        worker.stamp = worker.waiting = worker.waiting_point = worker.hand = None
+        worker.queue, worker.done, worker.stopped = [], [], -1
+        self._finishes[worker.link] = partial(self._finish, worker, command.incarnation)
 
     def _take_parameters(self, worker: SimulatedWorker, stamp: ev.Stamp, point: bytes) -> None:
         """The last of a round's parameters; a frozen worker reads them when it wakes up."""
@@ -292,7 +303,8 @@ class Simulator:
             worker.queue, worker.done = worker.waiting_queue, []
             if self.learning is not None:
                 assert worker.waiting_point is not None
-                self.learning.start(worker.link, worker.waiting_point)
+                assert worker.code is not None
+                self.learning.start(worker.link, worker.waiting_point, worker.code)
         if worker.stamp is None or not worker.queue or worker.stamp.round <= worker.stopped:
             return
         worker.hand = worker.queue.pop(0)
@@ -345,10 +357,10 @@ class Simulator:
         again = self.join(worker.name)
         again.up_since, again.served = worker.up_since, worker.served
 
-    def _finish(self, worker: SimulatedWorker) -> None:
-        stamp, chunk, worker.hand = worker.stamp, worker.hand, None
-        if not worker.alive:
+    def _finish(self, worker: SimulatedWorker, incarnation: int) -> None:
+        if not worker.alive or incarnation != worker.incarnation:
             return
+        stamp, chunk, worker.hand = worker.stamp, worker.hand, None
         assert stamp is not None
         assert chunk is not None
         result = NOTHING if self.learning is None else self.learning.gradient(worker.link, chunk)
@@ -357,18 +369,18 @@ class Simulator:
         said = (result.loss, result.rows, result.finite, *heard, result.digest)
         report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, *said)
         self._deliver(worker, report)
-        assert self._code is not None
-        if stamp.round > worker.stopped and worker.waiting is None and not self._code.on_request:
-            for number, message in self._due(worker, chunk):
-                self._send_message(worker, number, message.terms, self._code.n_parts)
+        code = worker.code
+        assert code is not None
+        if stamp.round > worker.stopped and worker.waiting is None and not code.on_request:
+            for number, message in self._due(worker, code, chunk):
+                self._send_message(worker, number, message.terms, code.n_parts)
         self._next(worker)
 
-    def _due(self, worker: SimulatedWorker, chunk: int) -> Iterator[tuple[int, Message]]:
+    def _due(self, worker: SimulatedWorker, code: GradientCode, chunk: int) -> Iterator[tuple[int, Message]]:
         """Messages of a fixed code that ``chunk`` completes."""
-        assert self._code is not None
         assert worker.place is not None
-        for number in self._code.messages_of[worker.place]:
-            message = self._code.messages[number]
+        for number in code.messages_of[worker.place]:
+            message = code.messages[number]
             chunks = {term.chunk for term in message.terms}
             if chunk in chunks and chunks.issubset(worker.done):
                 yield number, message

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from common.codes.base import GradientCode, Message
 from common.history import RoundRecord
 from gradcode.lab.invariants import (
     Answer,
+    Arrival,
     BrokenInvariant,
     Limits,
     Row,
+    Seat,
     Shadow,
     achieved_by,
     alike,
@@ -39,21 +40,6 @@ ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
 SUMS_AHEAD = 3
 """So many sums can be waiting for the master's one thread when another is ordered."""
-
-
-@dataclass(slots=True)
-class Seat:
-    """A link with a place, and which of its links that is."""
-
-    place: int
-    incarnation: int
-
-
-class Arrival(NamedTuple):
-    """A message that arrived in time."""
-
-    round: int
-    message: Message
 
 
 class Witness:
@@ -89,8 +75,11 @@ class Witness:
         self._seats: dict[int, Seat] = {}
         self._started: set[tuple[int, ev.Stamp]] = set()
         self._reported: set[tuple[int, ev.Stamp, int]] = set()
-        self._asked: dict[tuple[int, int], tuple[int, ev.Collect]] = {}
-        self._asking = -1
+        self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
+        self._asking = (-1, -1)
+        self._epoch = 0
+        self._started_last = -1
+        self._unwelcome: set[int] = set()
         self._unanswered: dict[int, int] = {}
         self._arrivals: dict[int, Arrival] = {}
         self._question: ev.Solve | None = None
@@ -108,6 +97,8 @@ class Witness:
         current = self.sim.training.round
         if current is not None and current.outcome is not None:
             self.outcomes.add(current.number)
+        if not isinstance(item, ev.Welcome | ev.Note):
+            self._check(not self._unwelcome, "a new plan welcomes everybody", item, self._unwelcome)
         handler = self._handlers.get(type(item))
         if isinstance(item, _TO_LINKS):
             late_guest = isinstance(item, ev.CloseLink) and item.reason == "the run is over"
@@ -159,7 +150,7 @@ class Witness:
         if not self.code.on_request:
             message = self.code.messages[event.message]
         else:
-            link, asked = self._asked[event.stamp.round, event.message]
+            link, asked = self._asked[event.stamp.epoch, event.stamp.round, event.message]
             self._unanswered.pop(event.message, None)
             self._check(link == event.link, "requests are answered by who was asked", event, asked)
             message = Message(self._seats[link].place, asked.terms)
@@ -193,11 +184,41 @@ class Witness:
     # ---- commands ---------------------------------------------------------------------------------------
 
     def _see_planned(self, command: ev.Planned) -> None:
+        """A plan: nothing of the former one is kept, and whoever is linked is told."""
         self.code = command.code
+        if command.epoch == 0:
+            return
+        self._check(command.epoch == self._epoch + 1, "plans have epochs in order", command.epoch)
+        self._epoch = command.epoch
+        wanted = self.sim.training.plans.replanning.wanted or 0
+        self._check(command.code.n_workers <= wanted, "a plan is for no more than are wanted", command)
+        kept = self.payloads - self.forgotten
+        self._check(not kept, "messages of a former plan are used or discarded", kept)
+        self._seats.clear()
+        self._arrivals.clear()
+        self._unanswered.clear()
+        self._unwelcome = set(self._linked)
+
+    def _see_note(self, command: ev.Note) -> None:
+        """A round that is played again: what was finished for it is not in its record; what came late is."""
+        if command.kind != "again":
+            return
+        number = self._started_last
+        self._check(
+            number not in self._answers or number == len(self.records), "a round has one record", number
+        )
+        self.outcomes.discard(number)
+        rows = self._rows.get(number, Counter())
+        self._rows[number] = Counter({row: n for row, n in rows.items() if row.late})
+        self._limits.pop(number, None)
 
     def _see_welcome(self, command: ev.Welcome) -> None:
+        self._unwelcome.discard(command.link)
         if command.place is None:
+            self._check(command.link not in self._seats, "a place is lost by a plan only", command)
             return
+        assert self.code is not None
+        self._check(0 <= command.place < self.code.n_workers, "a place is one of the plan", command)
         taken = {seat.place for link, seat in self._seats.items() if link != command.link}
         self._check(command.place not in taken, "a place has one link", command, self._seats)
         self._seats[command.link] = Seat(command.place, command.incarnation)
@@ -208,7 +229,12 @@ class Witness:
     def _see_start_round(self, command: ev.StartRound) -> None:
         key = (command.link, command.stamp)
         self._check(key not in self._started, "a link is sent a round once", command)
+        seat = self._seats.get(command.link)
+        current = (self._epoch, None if seat is None else seat.incarnation)
+        told = (command.stamp.epoch, command.stamp.incarnation)
+        self._check(told == current, "rounds start under the plan in force", command, current)
         self._started.add(key)
+        self._started_last = command.stamp.round
 
     def _see_next_chunk(self, command: ev.NextChunk) -> None:
         assert self.code is not None
@@ -220,7 +246,7 @@ class Witness:
         )
 
     def _see_collect(self, command: ev.Collect) -> None:
-        key = (command.stamp.round, command.request)
+        key = (command.stamp.epoch, command.stamp.round, command.request)
         self._check(key not in self._asked, "requests have numbers of their own", command)
         self._check(bool(command.terms), "a request asks for something", command)
         unreported = [
@@ -230,8 +256,8 @@ class Witness:
         ]
         self._check(not unreported, "only finished chunks are asked for", command)
         self._asked[key] = (command.link, command)
-        if command.stamp.round != self._asking:
-            self._asking = command.stamp.round
+        if key[:2] != self._asking:
+            self._asking = key[:2]
             self._unanswered.clear()
         self._unanswered[command.request] = command.link
         limits = self._limits.get(command.stamp.round)
@@ -307,8 +333,9 @@ class Witness:
         record = command.record
         self._check(record.round == len(self.records), "records come in order, one a round", record.round)
         self.records.append(record)
-        assert self.code is not None
-        answer, n_chunks = self._answers[record.round], self.code.n_chunks
+        answer = self._answers[record.round]
+        rows, n_parts = answer.achieved.shape
+        n_chunks = rows // n_parts
         check_achieved(self._check, record, n_chunks, answer)
         check_rows(self._check, record, self._rows.pop(record.round, Counter()), answer)
         check_duration(self._check, record, self._limits.pop(record.round, None))
@@ -358,7 +385,7 @@ class Witness:
 _SEEN: tuple[type, ...] = (
     ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, ev.Planned, ev.Welcome,
     ev.CloseLink, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.Discard, ev.Solve, ev.Combine,
-    ev.Step, ev.Restore, ev.Record, ev.Finish,
+    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Finish,
 )  # fmt: skip
 _TO_LINKS = (ev.Welcome, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
 

@@ -12,7 +12,7 @@ import pytest
 from cluster import ENVIRONMENT
 
 from common.experiment import load_experiment
-from common.folder import read_model
+from common.folder import read_parameters
 from gradcode.lab.learning import simulate
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -65,7 +65,7 @@ def test_a_lying_process_is_turned_away_and_the_model_is_the_clean_one(cluster, 
     undone = sum(each.round + 1 - each.returned_to for each in history if each.returned_to is not None)
     assert len(history) == 12 + undone
     assert (undone > 0) == (overrides[0] == "verify=sample" and not history[0].quarantined)
-    np.testing.assert_allclose(read_model(cluster.folder).parameters, clean(), rtol=1e-9)
+    np.testing.assert_allclose(read_parameters(cluster.folder).parameters, clean(), rtol=1e-9)
 
 
 @lru_cache

@@ -3,7 +3,7 @@ from __future__ import annotations
 from common.codes.fractional_repetition import fractional_repetition
 from common.codes.ignore_stragglers import ignore_stragglers
 from common.codes.uncoded import uncoded
-from master.joining import Begin, GiveUp, Joining, KeepWaiting, Patience
+from master.joining import Begin, GiveUp, Joining, KeepWaiting, Open, Patience
 from master.membership import Membership
 
 
@@ -44,19 +44,19 @@ def test_otherwise_it_gives_up_and_says_how_many_came():
 
 def test_the_lobby_waits_for_a_quiet_time():
     lobby = joining()
-    assert lobby.leave_lobby(0, now=101.0) == KeepWaiting()
+    assert lobby.leave_lobby(0, None, now=101.0) == KeepWaiting()
     lobby.newcomer_at = 105.0
     assert lobby.wakes_at(lobby=True, n_links=1) == 107.0
-    assert lobby.leave_lobby(1, now=106.9) == KeepWaiting()
-    assert lobby.leave_lobby(1, now=107.0) == Begin()
+    assert lobby.leave_lobby(1, None, now=106.9) == KeepWaiting()
+    assert lobby.leave_lobby(1, None, now=107.0) == Open(1)
 
 
 def test_the_lobby_goes_on_waiting_when_everybody_has_left():
     lobby = joining()
     lobby.newcomer_at = 105.0
     assert lobby.wakes_at(lobby=True, n_links=0) == 110.0
-    assert lobby.leave_lobby(0, now=107.0) == KeepWaiting()
-    assert lobby.leave_lobby(0, now=110.0) == GiveUp("no worker was there after 10 s")
+    assert lobby.leave_lobby(0, None, now=107.0) == KeepWaiting()
+    assert lobby.leave_lobby(0, None, now=110.0) == GiveUp("no worker was there after 10 s")
 
 
 def test_patience_tells_once_and_ends():

@@ -28,7 +28,8 @@ from master.training import Training
 STORIES = sorted(Path(__file__).with_name("stories").glob("*.txt"))
 LINE = re.compile(r"(?P<time>\d+\.\d+)  (?:(?P<who>[a-z2 ]+): )?(?P<what>.+)")
 ROUND_TRIP = 0.001
-LIMITS = ("join_timeout_seconds", "join_seconds", "lost_seconds", "target_loss", "max_seconds", "enough")
+LIMITS = ("join_timeout_seconds", "join_seconds", "lost_seconds", "target_loss", "max_seconds", "enough",
+          "empty_seconds")  # fmt: skip
 
 
 def settings_of(text: str) -> RunSettings:
@@ -47,6 +48,7 @@ def settings_of(text: str) -> RunSettings:
         n_rows=100,
         deadline=deadline,
         on_shortfall=given.pop("on_shortfall", "approximate"),
+        on_empty=given.pop("on_empty", "wait"),
         learning=given.pop("learning", "no") == "yes",
         **{name: float(value) for name, value in given.items() if name in LIMITS or pytest.fail(name)},
     )
@@ -96,6 +98,7 @@ class Player:
             "combined": self.combined,
             "stepped": lambda link, rest: [ev.Stepped(self.round, rest != "beyond numbers", 0.0)],
             "scored": lambda link, rest: [ev.Evaluated(self.round, float(rest))],
+            "scale": lambda link, rest: [ev.ScaleRequested(int(rest.split()[1]))],
             "interrupted": lambda link, rest: [ev.StopRequested("interrupted", 130)],
             "tick": lambda link, rest: [ev.Tick()],
         }
@@ -103,17 +106,19 @@ class Player:
 
     @property
     def round(self) -> int:
-        return self.training.round.number if self.training.round else -1
+        return self.training.next_round - 1
 
     def stamp(self, link: int, rest: str) -> ev.Stamp:
         current = self.training.members.links.get(link)
         incarnation = current.incarnation if current else 1
         found = re.search(r"of round (\d+)", rest)
-        return ev.Stamp(self.training.epoch, int(found[1]) if found else self.round, incarnation)
+        epoch = re.search(r"of epoch (\d+)", rest)
+        number = int(found[1]) if found else self.round
+        return ev.Stamp(int(epoch[1]) if epoch else self.training.epoch, number, incarnation)
 
     def finished(self, link: int, rest: str) -> list[ev.Event]:
         found = re.fullmatch(
-            r"(?P<chunks>[\d ]+?)(?: in (?P<seconds>[\d.]+))?(?: of round \d+)?(?P<wrong>, not finite)?", rest
+            r"(?P<chunks>[\d ]+?)(?: in (?P<seconds>[\d.]+))?(?: of \w+ \d+)?(?P<wrong>, not finite)?", rest
         )
         assert found, rest
         assert self.training.code is not None
