@@ -7,6 +7,7 @@
     |-- InvalidData              a data file that cannot be used            exit 2
     |-- Unreachable              no master answers at the address           exit 3
     |-- RunFailed                the run ended without a usable result      exit 3
+    |-- RunIsOver                the run has ended, and is not run again    exit 0
     `-- ProtocolError            a peer broke the protocol: its link ends, the run goes on
 
 Stragglers, late messages, lost workers and deadlines are values, not errors.
@@ -47,6 +48,12 @@ class Unreachable(GradcodeError):
 
 class RunFailed(GradcodeError):
     """The run ended without a usable result; the text says why."""
+
+
+class RunIsOver(GradcodeError):
+    """The run ended earlier, as it should; the text says why."""
+
+    exit_code = 0
 
 
 class ProtocolError(GradcodeError):

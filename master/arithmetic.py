@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from common.codes.base import Decoding, GradientCode, Message, decode
 from master import events as ev
+from master.checked import Question
 from master.examination import Examination
 
 REMEMBERED_PATTERNS = 256
@@ -47,6 +48,12 @@ class Steps(Protocol):
 
     def step(self, gradient: NDArray[np.float64]) -> None:
         """Take a step with the gradient of the mean loss at ``point``."""
+
+    def state(self) -> Mapping[str, Any]:
+        """All that steps change; its arrays stay as they are."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``."""
 
 
 class Arithmetic:
@@ -180,7 +187,7 @@ class Arithmetic:
         self._gradient = gradient
         return float(np.linalg.norm(gradient)), culprit
 
-    def examine(self, questions: tuple[ev.Question, ...]) -> ev.Examined:
+    def examine(self, questions: tuple[Question, ...]) -> ev.Examined:
         """Find the wrong values among what came, and put those right that are used.
 
         Cost: a digest of every value that is compared, and a pass over the rows of those computed again.

@@ -87,6 +87,7 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
     membership = experiment.membership
     stop = experiment.stop
     deadline = experiment.deadline
+    checkpoint = experiment.checkpoint
     return RunSettings(
         # Making and checking a code may take a second, and the run begins in the event loop: do it once.
         make_code=cache(partial(build_code, experiment, dataset, n_parameters)),
@@ -110,6 +111,8 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
         evaluate_every=experiment.evaluate_every,
         verify=experiment.verify,
         verify_rate=experiment.verify_rate,
+        checkpoint_seconds=checkpoint.every_seconds or None,
+        checkpoint_rounds=checkpoint.every_rounds,
     )
 
 

@@ -6,10 +6,13 @@ simulator) owns clock, sockets and payloads; ``payload`` numbers below only name
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message, Term
 from common.history import RoundRecord
+from master.checked import Question
+from master.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,16 @@ Event = (
     | Tick
 )
 
+
+def method_of(kind: type) -> str:
+    """Name of the method that takes events of a kind.
+
+    >>> method_of(LinkUp)
+    '_link_up'
+    """
+    return re.sub(r"(?=[A-Z])", "_", kind.__name__).lower()
+
+
 # ---- commands -------------------------------------------------------------------------------------------
 
 
@@ -290,30 +303,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What ``worker`` says a value is: a payload that came, or the digest that it is bound to, or both."""
-
-    worker: str
-    payload: int | None = None
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Is the value that enters the gradient the message of these terms?
-
-    Attributes:
-        claims: the first is the value that is used, and has a payload; others claim to be the same.
-        audit: compute it again in any case; otherwise only if the claims differ, or are not finite.
-    """
-
-    terms: tuple[Term, ...]
-    n_parts: int
-    claims: tuple[Claim, ...]
-    audit: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Examine:
     """Find the wrong answers among the payloads of a round and put them right; answer with Examined."""
 
@@ -351,6 +340,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Keep this, with the optimiser's state as it is now, so that the run can go on from here."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something an operator wants to know, in words; ``kind`` is a short constant word."""
 
@@ -383,6 +379,7 @@ Command = (
     | Restore
     | Planned
     | Record
+    | Checkpoint
     | Note
     | Finish
 )

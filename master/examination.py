@@ -18,7 +18,7 @@ from common.codes.base import Term
 from common.commitments import digest_of
 from common.datasets.base import Dataset, chunk_range
 from common.models.base import Model
-from master.events import Claim, Question
+from master.checked import Claim, Question
 
 WIRE_ROUNDING = 8.0
 """A value may differ by so many units in the last place of its largest number."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from master.chronicle import Chronicle
-from master.events import ChunkFinished, MessageArrived, Stamp
+from master.events import ChunkFinished, CloseLink, MessageArrived, Stamp
 from master.experience import Experience
 from master.membership import Link, Membership
 from master.round import Move, Round
@@ -22,6 +22,11 @@ class Violation:
     link: Link
     kind: str
     detail: str
+
+    @property
+    def close(self) -> CloseLink:
+        """The link ends, and says why."""
+        return CloseLink(self.link.number, f"{self.kind}: {self.detail}", self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,12 +61,13 @@ class Settling:
         experience: Experience,
         verification: Verification,
     ) -> None:
-        self._verification = verification
+        self.verification = verification
         self._settings = settings
         self._chronicle = chronicle
         self._experience = experience
         self._verdict: Verdict | None = None
-        self._skips = 0
+        self.skips = 0
+        """Rounds in a row without a step."""
 
     @property
     def under_way(self) -> bool:
@@ -76,7 +77,7 @@ class Settling:
     def open(self) -> None:
         """Another round starts."""
         self._verdict = None
-        self._verification.open()
+        self.verification.open()
 
     def judge(self, ended: Round, now: float) -> Advance:
         """The round has its outcome: add its messages up for a step, or let them go without one.
@@ -88,7 +89,7 @@ class Settling:
         self._experience.observe_round(ended, now)
         self._chronicle.settle(ended, self._experience.paces)
         if self._verdict.steps and self._settings.learning:
-            questions = self._verification.questions(ended)
+            questions = self.verification.questions(ended)
             return Advance((Examine(ended.number, questions) if questions else _sum(ended),))
         return Advance(tuple(Discard(payload) for payload in ended.payloads()), done=True)
 
@@ -103,23 +104,23 @@ class Settling:
                 return Advance(diverged=what)
             self._chronicle.ledger.gradient_norm = event.gradient_norm
             self._chronicle.ledger.combine_seconds = event.seconds
-            return Advance((Step(event.round, self._verification.step(ended)),))
+            return Advance((Step(event.round, self.verification.step(ended)),))
         self._chronicle.ledger.step_seconds = event.seconds
         if event.finite:
             return Advance(done=True)
         what = f"the parameters are not finite after round {event.round}"
-        if not self._verification.doubt(event.round):
+        if not self.verification.doubt(event.round):
             return Advance(diverged=what)
         again = f"{what}: its step is undone, and the next round's answers are all verified"
         return Advance(tuple(self._chronicle.note("return", again)), done=True)
 
     def _examined(self, event: Examined, ended: Round, members: Membership) -> Advance:
         """Values that were wrong are right now; those of former rounds are not."""
-        back = self._verification.judge(event)
+        back = self.verification.judge(event)
         notes: list[Command] = []
         expelled = []
         for worker in event.liars:
-            link, why = members.same_name(worker), self._verification.quarantined[worker]
+            link, why = members.same_name(worker), self.verification.quarantined[worker]
             place = None if link is None else link.place
             notes += self._chronicle.note("quarantine", f"worker {worker} is quarantined: {why}", place)
             expelled += [] if link is None else [CloseLink(link.number, why)]
@@ -135,10 +136,10 @@ class Settling:
     def close(self) -> tuple[RoundRecord, list[Command]]:
         """Write the round down: its record, and notes on it."""
         assert self._verdict is not None
-        self._chronicle.ledger.checked = self._verification.checked
+        self._chronicle.ledger.checked = self.verification.checked
         record = self._chronicle.close_round(self._verdict)
         warning = self._experience.warning()
-        self._skips = 0 if self._verdict.steps else self._skips + 1
+        self.skips = 0 if self._verdict.steps else self.skips + 1
         return record, self._chronicle.note("chunks", warning) if warning else []
 
     def ending(self, record: RoundRecord) -> tuple[str, int] | None:
@@ -147,14 +148,14 @@ class Settling:
         As many more rounds are played as were undone.
         """
         assert self._verdict is not None
-        n_undone = self._verification.n_undone
+        n_undone = self.verification.n_undone
         if record.returned_to is not None:
             n_undone += record.round + 1 - record.returned_to
-        return end_of_run(record, self._verdict, self._skips, self._settings, n_undone)
+        return end_of_run(record, self._verdict, self.skips, self._settings, n_undone)
 
     def returns(self, record: RoundRecord) -> Restore | None:
         """The parameters to return to after this round; None if it goes on with those that it has."""
-        back = self._verification.take_return(record.round)
+        back = self.verification.take_return(record.round)
         return None if back is None else Restore(back)
 
     def is_scored(self, record: RoundRecord) -> bool:

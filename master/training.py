@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 from common.codes.base import GradientCode
 from common.errors import InvalidSpec
@@ -20,6 +20,7 @@ from master.deadlines import sooner
 from master.experience import Experience
 from master.intake import Diverged, Intake, Unused, Violation
 from master.joining import Begin, GiveUp, Joining, KeepWaiting, Open, Patience, Regathering, why_stuck
+from master.keeping import Keeping
 from master.membership import Link, Membership
 from master.plans import Plans
 from master.replanning import Change
@@ -27,6 +28,7 @@ from master.roster import Roster, Turn, addressed, stops
 from master.round import Move, Round
 from master.settings import RunSettings
 from master.settling import Progress, Settling
+from master.snapshot import Snapshot
 from master.verification import Verification
 
 
@@ -35,6 +37,7 @@ class Training:
 
     Args:
         settings: what to do. now: the master's monotonic clock, in seconds.
+        resumed: where it goes on; None: with round 0. incarnations: those of this start are greater.
 
     Attributes:
         round: the round in hand or the last one of this plan; None before the first of a plan.
@@ -42,42 +45,31 @@ class Training:
         plans: the plan, and its ``replanning`` that knows the number of workers that is ``wanted``.
     """
 
-    def __init__(self, settings: RunSettings, now: float) -> None:
+    def __init__(
+        self, settings: RunSettings, now: float, resumed: Snapshot | None = None, incarnations: int = 0
+    ) -> None:
         self.settings = settings
         self.phase = "joining"
         self.round: Round | None = None
-        self.next_round = 0
         self.chronicle = Chronicle(settings.n_rows)
         self.experience = Experience()
-        self.members = Membership(settings.n_workers)
+        n_places = settings.n_workers if resumed is None else resumed.n_places
+        self.members = Membership(n_places, incarnations)
         self._roster = Roster(self.members)
         self.plans = Plans(settings, self.members, self._roster, self.chronicle, self.experience)
         self.verification = Verification(settings.verify, settings.verify_rate, settings.audit_seed)
         self._intake = Intake(self.members, self.chronicle, self.experience, self.verification.active)
         self._settling = Settling(settings, self.chronicle, self.experience, self.verification)
+        parts = (self.plans, self.chronicle, self.experience, self.members, self._settling)
+        self._keeping = Keeping(settings, *parts, now, resumed)
+        self.next_round = self._keeping.first_round
         self.ending: tuple[str, int] | None = None
-        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
+        n_before = None if resumed is None else resumed.n_linked
+        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now, n_before)
         self._patience = Patience(settings.lost_seconds)
         self._stopping: tuple[str, int] | None = None
         self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
-            ev.LinkUp: self._link_up,
-            ev.LinkReady: self._link_ready,
-            ev.LinkDown: self._link_down,
-            ev.LinkDraining: self._link_draining,
-            ev.ParametersWritten: self._parameters_written,
-            ev.ChunkFinished: self._chunk_finished,
-            ev.MessageArrived: self._message_arrived,
-            ev.Solved: self._solved,
-            ev.Examined: self._advance,
-            ev.Combined: self._advance,
-            ev.Stepped: self._advance,
-            ev.Restored: lambda event, now: (
-                self._end(*self._stopping) if self._stopping else self._begin_next(now)
-            ),
-            ev.Evaluated: self._evaluated,
-            ev.ScaleRequested: self._scale_requested,
-            ev.StopRequested: self._stop_requested,
-            ev.Tick: self._tick,
+            kind: getattr(self, ev.method_of(kind)) for kind in get_args(ev.Event)
         }
 
     # ---- the interface ----------------------------------------------------------------------------------
@@ -94,8 +86,10 @@ class Training:
 
     def begin(self) -> list[ev.Command]:
         """The first commands: the plan, where the number of workers is known beforehand."""
-        n_workers = self.settings.n_workers
-        return [] if n_workers is None else self._plan(n_workers)
+        n_places = self.members.n_places
+        commands = self._plan(n_places) if n_places else []
+        self._keeping.take_up()
+        return commands
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Take one event; returns what is to be done, in order."""
@@ -127,7 +121,7 @@ class Training:
         return current if running else None
 
     def run_seconds(self, now: float) -> float:
-        """Seconds since the first round started; 0 before."""
+        """Seconds since the first round started, without those between two starts of the master."""
         return self.chronicle.run_seconds(now)
 
     # ---- membership -------------------------------------------------------------------------------------
@@ -143,7 +137,9 @@ class Training:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
-            self.experience.forget(place)
+            # Whoever comes back after a restart of the master is as fast as it was.
+            if not self._keeping.is_known(place):
+                self.experience.forget(place)
         if self.chronicle.has_begun:
             self.plans.replanning.changed(self.members, (*turn.lost, *turn.taken), now, drained)
         current = self._open_round
@@ -152,9 +148,8 @@ class Training:
         for place in turn.lost:
             successor = self.members.name_at(place) if place in turn.taken else None
             commands += self._carry_out(current.lose(place, now, successor), now)
-        for place in turn.taken:
-            if place not in turn.lost:
-                current.expect(place, self.members.name_at(place))
+        for place in [each for each in turn.taken if each not in turn.lost]:
+            current.expect(place, self.members.name_at(place))
         return commands
 
     def _link_ready(self, event: ev.LinkReady, now: float) -> list[ev.Command]:
@@ -186,7 +181,7 @@ class Training:
     def _chunk_finished(self, event: ev.ChunkFinished, now: float) -> list[ev.Command]:
         taken = self._intake.chunk_finished(event, self.epoch, self.round, now)
         if isinstance(taken, Violation):
-            return self._violation(taken, now)
+            return self._expel(taken.close, taken.detail, now)
         if isinstance(taken, Diverged):
             return self._diverge(taken.what)
         return self._carry_out(taken, now)
@@ -195,19 +190,16 @@ class Training:
         taken = self._intake.message_arrived(event, self.epoch, self.round, now)
         drop = ev.Discard(event.payload)
         if isinstance(taken, Violation):
-            return [drop, *self._violation(taken, now)]
+            return [drop, *self._expel(taken.close, taken.detail, now)]
         if isinstance(taken, Unused):
             return [drop, *self._carry_out(taken.moves, now)]
         return self._carry_out(taken, now)
-
-    def _violation(self, found: Violation, now: float) -> list[ev.Command]:
-        close = ev.CloseLink(found.link.number, f"{found.kind}: {found.detail}", found.kind)
-        return self._expel(close, found.detail, now)
 
     def _expel(self, close: ev.CloseLink, why: str, now: float) -> list[ev.Command]:
         return [close, *self._take_turn(self._roster.down(close.link, why), now)]
 
     def _diverge(self, what: str) -> list[ev.Command]:
+        self._keeping.sound = False
         return self._end(f"{what}: the run diverged", 3, evaluate=False)
 
     def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
@@ -264,6 +256,8 @@ class Training:
         leaving = [self._expel(close, close.reason, now) for close in step.expelled]
         return [*step.commands, *chain(*leaving), *(self._close_round(now) if step.done else [])]
 
+    _examined = _combined = _stepped = _advance
+
     def _close_round(self, now: float) -> list[ev.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
         record, commands = self._settling.close()
@@ -281,18 +275,24 @@ class Training:
             return [*self.chronicle.write_down(), restore]
         if self._stopping is not None:
             return self._end(*self._stopping)
+        scored = self._settling.is_scored(record)
+        kept = [] if scored else [*self.chronicle.write_down(), *self._keeping.between_rounds(now)]
         begun = self._begin_next(now)
-        if self._settling.is_scored(record):
+        if scored:
             return [*begun, ev.Evaluate(record.round)]
-        return [*self.chronicle.write_down(), *begun]
+        return [*kept, *begun]
 
     def _begin_next(self, now: float) -> list[ev.Command]:
         begun = self._replan(now)
         return begun + (self._start_round(now) if self.phase == "running" else [])
 
+    def _restored(self, event: ev.Restored, now: float) -> list[ev.Command]:
+        return self._begin_next(now) if self._stopping is None else self._end(*self._stopping)
+
     def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
         commands = self.chronicle.write_down(event.score)
-        return commands + self._finish() if self.phase == "closing" else commands
+        closing = self.phase == "closing"
+        return commands + (self._finish() if closing else self._keeping.between_rounds(now))
 
     # ---- beginning and ending ---------------------------------------------------------------------------
 
@@ -321,8 +321,9 @@ class Training:
             return self._end(step.reason, 3, evaluate=False)
         if isinstance(step, Open):
             planned = self._plan(step.n_places)
-            opened = [] if self.code is None else self._take_turn(self._roster.open(step.n_places), now)
-            return planned + opened
+            if self.code is not None:
+                planned += self._take_turn(self._roster.open(step.n_places), now)
+            return planned
         self.phase = "running"
         self.plans.replanning.begin(self.members, now)
         short = f"beginning without {step.missing} workers" if step.missing else ""
@@ -349,8 +350,8 @@ class Training:
         self.next_round = current.number
         commands: list[ev.Command] = [ev.Discard(payload) for payload in current.payloads()]
         commands += stops(self.members, self.epoch, current.number)
-        again = self.chronicle.note("again", f"round {current.number} begins again")
-        return commands + self._let_go(now) + again
+        commands += self._let_go(now)
+        return commands + self.chronicle.note("again", f"round {current.number} begins again")
 
     def _look_around(self, now: float) -> list[ev.Command]:
         """What follows from time and state alone."""
@@ -396,4 +397,4 @@ class Training:
         assert self.ending is not None
         self.phase = "ended"
         closing: list[ev.Command] = [ev.CloseLink(number, "the run is over") for number in self.members.links]
-        return [*closing, ev.Finish(*self.ending)]
+        return [*self._keeping.at_the_end(self.ending[1]), *closing, ev.Finish(*self.ending)]

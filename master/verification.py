@@ -8,13 +8,14 @@ parameters that were there before its first message was used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from common.codes.base import Term
-from master.checked import Checked
-from master.events import Claim, Examined, Question
+from master.checked import Checked, Claim, Question
+from master.events import Examined
 from master.outcome import Work
 from master.round import Round
 
@@ -108,6 +109,15 @@ class Verification:
     def active(self) -> bool:
         """Whether anything is verified."""
         return self.mode != "none"
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered over a restart of the master, as plain JSON."""
+        return {"quarantined": self.quarantined, "n_undone": self.n_undone}
+
+    def restore(self, held: Mapping[str, Any]) -> None:
+        """Remember what ``state`` gave; parameters from before are not kept, so no return goes so far."""
+        self.quarantined = dict(held.get("quarantined", {}))
+        self.n_undone = int(held.get("n_undone", 0))
 
     def open(self) -> None:
         """Another round starts."""

@@ -75,6 +75,11 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """The link is quiet, and frames come through: from a worker that wants to know, and from the master."""
+
+
+@dataclass(frozen=True, slots=True)
 class Goodbye:
     """The sender's last frame; from the master, ``retry`` tells the worker to dial again."""
 
@@ -134,7 +139,7 @@ class MessageFrame:
     data: Payload
 
 
-Request = Hello | Ready | ChunkFinished | MessageFrame | Drain | Goodbye
+Request = Hello | Ready | ChunkFinished | MessageFrame | Drain | Alive | Goodbye
 
 # ---- from master to worker ------------------------------------------------------------------------------
 
@@ -246,7 +251,7 @@ class StopRound:
     stamp: Stamp
 
 
-Response = Welcome | StartRound | ParametersFrame | NextChunk | Collect | StopRound | Drain | Goodbye
+Response = Welcome | StartRound | ParametersFrame | NextChunk | Collect | StopRound | Drain | Alive | Goodbye
 
 # ---- rows -----------------------------------------------------------------------------------------------
 

@@ -127,7 +127,10 @@ def simulate(
     data = build_dataset(experiment) if dataset is None else dataset
     model = build_model(experiment, data)
     settings = build_settings(experiment, data, model.n_parameters)
-    settings = replace(settings, learning=learning, audit_seed=audit_seed)
+    # Nothing is lost here that could go on.
+    settings = replace(
+        settings, learning=learning, audit_seed=audit_seed, checkpoint_seconds=None, checkpoint_rounds=None
+    )
     if learning:
         code = settings.make_code(n_coming)
     else:

@@ -69,6 +69,7 @@ REQUESTS = st.one_of(
     chunk_reports(),
     bulk(f.MessageFrame, U32),
     st.just(f.Drain()),
+    st.just(f.Alive()),
     GOODBYES,
 )
 
@@ -140,6 +141,7 @@ RESPONSES = st.one_of(
     st.builds(f.Collect, STAMPS, U32, terms(), U32),
     st.builds(f.StopRound, STAMPS),
     st.just(f.Drain()),
+    st.just(f.Alive()),
     GOODBYES,
 )
 
