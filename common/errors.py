@@ -21,6 +21,10 @@ class GradcodeError(Exception):
 
     exit_code = 3
 
+    def __str__(self) -> str:
+        # What is quoted may come from a file or a peer: it must neither break the line nor reach a terminal.
+        return "".join(each if each.isprintable() else " " for each in super().__str__())
+
 
 class _Named(GradcodeError):
     """An error that names the field, the rule it breaks and the value found."""
@@ -66,5 +70,8 @@ class ProtocolError(GradcodeError):
 
 
 def _shown(value: object, limit: int = 80) -> str:
-    text = repr(value).replace("\n", " ")
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # lists in lists in lists, numbers of thousands of digits
+        text = f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= limit else text[: limit - 3] + "..."

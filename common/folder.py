@@ -371,7 +371,7 @@ def read_summary(path: str | Path) -> dict[str, Any] | None:
     text = _bytes_of(folder / SUMMARY).decode(errors="replace")
     try:
         held = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):
         raise InvalidData(SUMMARY, "must be one JSON object", str(path))

@@ -113,7 +113,7 @@ def decode(data: bytes, what: str) -> Checkpoint:
             snapshot=Snapshot.from_plain(header["snapshot"]),
             optimizer={**header["numbers"], **_arrays(header["arrays"], raw)},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidData(what, "must hold a run's state", repr(error)) from None
 
 
@@ -121,7 +121,9 @@ def _arrays(described: Sequence[Mapping[str, Any]], raw: bytes) -> dict[str, Any
     found, offset = {}, 0
     for each in described:
         count = prod(each["shape"])
-        values = np.frombuffer(raw, dtype=each["dtype"], count=count, offset=offset)
+        if each["dtype"] != "<f8":
+            raise ValueError(f"an array of {each['dtype']!r}")
+        values = np.frombuffer(raw, dtype="<f8", count=count, offset=offset)
         found[each["name"]] = values.astype(np.float64).reshape(each["shape"])
         offset += values.nbytes
     return found

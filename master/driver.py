@@ -23,6 +23,7 @@ from master.counters import Counters
 from master.limits import Allowance, Limits
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.permits import RowPermits
 from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
@@ -44,8 +45,7 @@ class Driver:
     """Plays a run for real.
 
     Args:
-        run: id of the run; name: what people call it.
-        settings, arithmetic, orders: the run's parts.
+        run: id of the run; name: what people call it. settings, arithmetic, orders: its parts.
         folder: where records go. counters: where counts go.
         listeners: are told of every record, after the folder has it. limits: of what workers may send.
         origin: where the run begins. keep: makes a checkpoint; must not block.
@@ -73,6 +73,7 @@ class Driver:
         self.limits = limits or Limits()
         self.training = Training(settings, clock(), origin.snapshot, origin.incarnations)
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
+        self.permits = RowPermits()
         self._arithmetic = arithmetic
         self._orders = orders
         self._counters = counters
@@ -258,6 +259,7 @@ class Driver:
     def _send(self, link: int, frame: wire.Response, number: int | None = None) -> None:
         session = self._sessions.get(link)
         if session is not None:
+            self.permits.note(link, frame, self.training.members)
             session.outbox.put(codec.encode_response(frame), number)
 
     def _stamp(self, stamp: ev.Stamp, shared: bool = False) -> wire.Stamp:

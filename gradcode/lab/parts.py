@@ -10,6 +10,9 @@ from master import events as ev
 from master.arithmetic import Arithmetic
 from worker.compute import ChunkResult
 
+NOTHING = ChunkResult(loss=0.0, rows=1, finite=True)
+"""What a chunk comes to in timing mode."""
+
 
 class Learning(Protocol):
     """Real numbers for learning mode: one value for the whole run. Workers go by the numbers of links."""

@@ -16,16 +16,12 @@ from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
-from gradcode.lab.parts import Learning, SimulatedWorker
+from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
 from master import events as ev
 from master.arithmetic import Sum
 from master.settings import RunSettings
 from master.snapshot import Snapshot
 from master.training import Training
-from worker.compute import ChunkResult
-
-NOTHING = ChunkResult(loss=0.0, rows=1, finite=True)
-"""What a chunk comes to in timing mode."""
 
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
 _SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
