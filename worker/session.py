@@ -17,8 +17,9 @@ import grpc.aio
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec
 from common.wire import frames as wire
-from common.wire.rpc import Metadata, session_method
-from worker.endings import Ended, ended_with
+from common.wire.access import Access
+from common.wire.rpc import SESSION, session_method
+from worker.endings import Ended, closed
 from worker.injected import Fate, OwnProcess, Victim
 from worker.liveness import Liveness
 from worker.logs import WorkerLog
@@ -41,7 +42,7 @@ class Memory:
     """What a worker keeps from one link to the next.
 
     Attributes:
-        name: the worker's. package_version: of this installation. metadata: of every call.
+        name: the worker's. package_version: of this installation. access: what it shows a master.
         own_process: whether injected freezes and deaths may befall the whole process.
         state: what the worker does, in a word. n_links: how many links brought a Welcome.
         log: where this worker's lines go, bound to run and round.
@@ -49,7 +50,7 @@ class Memory:
 
     name: str
     package_version: str
-    metadata: Metadata
+    access: Access
     metrics: WorkerMetrics
     own_process: bool
     cache: RowCache = field(default_factory=RowCache)
@@ -88,6 +89,7 @@ class Session:
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
         self._farewell: Ended | None = None
         self._draining = False
+        self._renewing = False
         self._awake = asyncio.Event()
         self._awake.set()
         self._outbox = Outbox(self._build)
@@ -100,7 +102,7 @@ class Session:
         self._loading: asyncio.Task[None] | None = None
         self._seat: Seat | None = None
         # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
-        self._call: Any = session_method(channel)(metadata=kept.metadata)
+        self._call: Any = None  # from the first frame on
         self._hears: dict[type, Callable[[Any], None]] = {
             wire.Welcome: self._hear_welcome,
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
@@ -120,6 +122,11 @@ class Session:
             Exception: whatever the compute thread could not cope with.
         """
         self._outbox.put(wire.Hello(self._kept.name, self._kept.package_version))
+        try:
+            metadata = await self._kept.access.metadata(self._channel, SESSION)
+        except grpc.aio.AioRpcError as error:
+            return self._closed(error.code(), error.details())
+        self._call = session_method(self._channel)(metadata=metadata)
         doing = (self._read(), self._write(), self._watch_leaving(), self._liveness.watch())
         tasks = [asyncio.create_task(each) for each in doing]
         try:
@@ -157,9 +164,9 @@ class Session:
                 self._metrics.receive_bytes.inc(len(raw))
                 if self._farewell is None:
                     self._hear(raw)
-            self._closed(await self._call.code(), await self._call.details())
+            self._end(self._closed(await self._call.code(), await self._call.details()))
         except grpc.aio.AioRpcError as error:
-            self._closed(error.code(), error.details())
+            self._end(self._closed(error.code(), error.details()))
         except Exception as error:
             self._fail(error)
 
@@ -196,8 +203,8 @@ class Session:
         assert self._seat is not None
         return await self._seat.build(pending)
 
-    def _closed(self, code: grpc.StatusCode, details: str | None) -> None:
-        self._end(ended_with(code, brief(details or ""), self.welcomed))
+    def _closed(self, code: grpc.StatusCode, details: str | None) -> Ended:
+        return closed(code, details, self.welcomed, self._kept.n_links > 0)
 
     def _end(self, ended: Ended) -> None:
         if not self._ended.done():
@@ -257,6 +264,16 @@ class Session:
     def _drained(self, reason: str = "the round it drained is over") -> None:
         self._leave(wire.Goodbye(reason), Ended(reason, again=False))
 
+    def renew(self) -> None:
+        """Leave and come back with new certificates, as soon as no round is in hand."""
+        self._renewing = True
+        if not self.in_round and not self._draining:
+            self._renewed()
+
+    def _renewed(self) -> None:
+        reason = "its certificates have changed"
+        self._leave(wire.Goodbye(reason, retry=True), Ended(reason, at_once=True))
+
     # ---- frames -----------------------------------------------------------------------------------------
 
     def _hear_welcome(self, frame: wire.Welcome) -> None:
@@ -287,7 +304,9 @@ class Session:
             missing = cache.missing(order.data, dtype)
             require_room(welcome, order, missing)
             for each in missing:
-                rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
+                rows = await fetch(
+                    self._channel, self._kept.access, self._kept.name, welcome.run, order.data, each
+                )
                 self._metrics.fetched_ranges.inc()
                 cache.put(order.data, each, dtype, rows)
             rows_of = cache.rows_of(order.data, dtype)
@@ -336,6 +355,8 @@ class Session:
         self._for_seat(Seat.stop)(frame)
         if self._draining and self._seat is not None and not self._seat.in_round:
             self._drained()
+        elif self._renewing and not self.in_round:
+            self._renewed()
 
     # ---- injected interruptions of a worker that shares its process --------------------------------------
 
@@ -368,13 +389,3 @@ class _Silence:
 
     def die(self, for_seconds: float) -> None:
         self._loop.call_soon_threadsafe(self._session.die, for_seconds)
-
-
-def brief(details: str) -> str:
-    """What is of interest in gRPC's details: the last of its errors.
-
-    >>> brief("failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused")
-    'ipv4:127.0.0.1:1: Connection refused'
-    """
-    last = " ".join(details.split()).rpartition("last error: ")[2]
-    return last.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ")

@@ -94,7 +94,7 @@ class Checks:
 
     def starts(self) -> str:
         """Master, workers and Prometheus; all healthy."""
-        services = ["master", "worker", "prometheus"]
+        services = ["master", "operator", "worker", "prometheus"]
         self.project.compose("up", "-d", "--scale", f"worker={N_WORKERS}", *services)
         self.all_healthy(N_WORKERS)
         return f"1 master, {N_WORKERS} workers, Prometheus"
@@ -151,6 +151,28 @@ class Checks:
         if hosts != {"127.0.0.1"}:
             raise Failure(f"ports are open on {sorted(hosts)}")
         return "user 10001, read-only, limits on CPU and memory, ports on 127.0.0.1"
+
+    def secured(self) -> str:
+        """Nobody is let in without a certificate, or in a role that is not its own; no one has the key."""
+        worker, master = self.project.containers("worker")[0], self.project.master
+        for who, arguments, said in (
+            (worker, ("--tls", engine.TLS), "this certificate is not an operator's"),
+            (worker, (), "the master speaks TLS"),
+        ):
+            asked = (
+                "sh",
+                "-c",
+                'gradcode status master:7070 "$@" 2>&1; echo "exit code $?"',
+                "sh",
+                *arguments,
+            )
+            answer = docker("exec", who, *asked)
+            if said not in answer or not answer.endswith("exit code 2"):
+                raise Failure(f"status with {arguments} is answered: {answer[-200:]}")
+        for each in (master, worker, *self.project.containers("operator")):
+            if docker("exec", each, "find", "/var/lib/gradcode", "-name", "ca-key.pem"):
+                raise Failure("the authority's key is in reach of others")
+        return "no certificate, wrong role: refused; the authority's key is with nobody"
 
     def rounds_proceed(self, n_linked: int | None = None) -> str:
         """`N_ROUNDS` more have taken a step, most of all took one, and so many workers are linked."""
@@ -259,7 +281,7 @@ class Checks:
 
     def spare(self) -> str:
         """--scale during the run: one more waits as a spare, and takes the place of one that goes."""
-        services = ["master", "worker", "prometheus"]
+        services = ["master", "operator", "worker", "prometheus"]
         self.project.compose("up", "-d", "--no-recreate", "--scale", f"worker={N_WORKERS + 1}", *services)
         eventually("a spare is there", lambda: self.project.status()["status"]["n_spares"] == 1, 60)
         gone, newcomer = self.project.containers("worker")[0], self.project.containers("worker")[-1]
@@ -289,27 +311,29 @@ class Checks:
     # ---- what befalls the master ------------------------------------------------------------------------
 
     def master_restarted(self) -> str:
-        """SIGTERM and a start: the run ends in order, and the same workers begin a new one."""
+        """SIGTERM and a start: the run is left in order, and goes on where it was."""
         old = self.project.status()["status"]
-        docker("restart", "-t", "20", self.project.master, seconds=60)
-        seen = self.new_run(old["run"])
-        summary = self.in_folder(old["run_folder"], "summary.json")
-        if summary.get("exit_code") != 130:
-            raise Failure(f"the former run's summary says exit code {summary.get('exit_code')}")
-        return f"the former run ended with 130 in a whole folder; new run: {seen}"
+        docker("stop", "-t", "20", self.project.master, seconds=60)
+        code = self.project.look(self.project.master)["State"]["ExitCode"]
+        docker("start", self.project.master)
+        if code != 130:
+            raise Failure(f"the master ended with {code}, not 130")
+        return f"it ended with 130; {self.same_run(old)}"
 
     def master_dies(self) -> str:
-        """Its process is killed: workers join a new run, what was written is whole."""
+        """Its process is killed: the run goes on from its checkpoint, history has every round once."""
+        # Older than a checkpoint is.
+        time.sleep(12)
         old = self.project.status()["status"]
         docker("exec", self.project.master, "python", "-c", KILL.format(module="master"), ok=False)
-        seen = self.new_run(old["run"])
+        seen = self.same_run(old)
         records = docker("exec", self.project.master, "python", "-c", COUNT, old["run_folder"])
-        return f"{records} whole records in the former folder; new run: {seen}"
+        return f"{records} whole records, each of the next round; {seen}"
 
     def chaos(self) -> str:
         """The profile's two workers straggle: one all the time, one whenever it freezes."""
         self.project.down()
-        services = ["master", "worker", "worker-slow", "worker-freezing"]
+        services = ["master", "operator", "worker", "worker-slow", "worker-freezing"]
         self.project.compose("--profile", "chaos", "up", "-d", *services)
         (slow,), (freezing,) = (self.project.containers(each) for each in services[-2:])
         eventually("all ten have a place", lambda: self.project.worker_at(freezing), 120)
@@ -326,6 +350,21 @@ class Checks:
             raise Failure(f"the slow worker straggled in {at['straggles']} of {at['rounds']} rounds")
         straggled = f"the slow one straggled in {at['straggles']} of {at['rounds']} rounds"
         return f"place {place} froze and came back; {straggled}; {self.rounds_proceed()}"
+
+    def same_run(self, old: dict) -> str:
+        """Wait until the run ``old`` goes on, with all workers, from not long before where it was."""
+
+        def goes_on() -> bool:
+            now = self.project.status()["status"]
+            return now["run"] == old["run"] and now["phase"] == "running"
+
+        eventually("the run goes on", goes_on, 120)
+        round_now = self.project.status()["status"]["round"]
+        seconds_back = 15.0
+        least = old["round"] * (1.0 - seconds_back / max(old["elapsed_seconds"], seconds_back))
+        if round_now < 0.5 * least:
+            raise Failure(f"it goes on with round {round_now}, and was in round {old['round']}")
+        return f"round {old['round']} before, {round_now} after; {self.rounds_proceed(N_WORKERS)}"
 
     def new_run(self, old: str) -> str:
         """Wait for another run than ``old``, with all workers."""
@@ -344,13 +383,14 @@ class Checks:
     def stopped(self) -> str:
         """gradcode stop: the master ends with 0 and stays away, the workers wait for the next run."""
         master = self.project.master
+        old = self.project.status()["status"]["run"]
         self.project.gradcode("stop", "--reason=verified")
         eventually("the master has ended", lambda: not self.project.look(master)["State"]["Running"], 30)
         code = self.project.look(master)["State"]["ExitCode"]
         if code != 0:
             raise Failure(f"the master ended with {code}")
         docker("start", master)
-        return f"the master ended with 0; next run: {self.new_run('')}"
+        return f"the master ended with 0; next run: {self.new_run(old)}"
 
     def taken_down(self) -> str:
         """Nothing of it is left."""
@@ -371,7 +411,9 @@ KILL = (
 COUNT = (
     "import json, pathlib, sys; "
     "lines = (pathlib.Path(sys.argv[1]) / 'history.jsonl').read_text().splitlines(); "
-    "print(sum(isinstance(json.loads(line), dict) for line in lines))"
+    "rounds = [json.loads(line)['round'] for line in lines]; "
+    "assert rounds == list(range(len(rounds))), 'a round is missing or there twice'; "
+    "print(len(rounds))"
 )
 
 
@@ -383,6 +425,7 @@ def all_checks(checks: Checks) -> None:
         return
     for what, how in (
         ("containers are restricted", checks.restricted),
+        ("all speak TLS, and nobody else is let in", checks.secured),
         ("rounds proceed", lambda: checks.rounds_proceed(N_WORKERS)),
         ("the master answers on this machine", checks.page),
         ("a worker's container is killed and started again", checks.killed),
