@@ -12,6 +12,7 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
+from gradcode.cli_ask import SCALE_EPILOG, scale
 from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Plain, compare, report
 from gradcode.commands_monitor import monitor
 
@@ -226,6 +227,9 @@ def watch(
     from gradcode.commands_watch import watch as run
 
     raise typer.Exit(run(address, read_token(token_file), _form(form), patience))
+
+
+app.command(epilog=SCALE_EPILOG)(scale)
 
 
 @app.command(epilog="\b\nExample:\n  gradcode stop 127.0.0.1:7070 --reason 'good enough'\n\n" + ASK_CODES)

@@ -108,6 +108,7 @@ class Driver:
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.Welcome: self._welcome,
+            ev.Prefetch: self._prefetch,
             ev.StartRound: self._start_round,
             ev.NextChunk: self._next_chunk,
             ev.Collect: self._collect,
@@ -277,6 +278,11 @@ class Driver:
         if command.place is not None and code is not None:
             order = self._orders.order(code, self.training.epoch, command.place)
         self._send(command.link, wire.Welcome(self.run, self.name, command.incarnation, command.place, order))
+
+    def _prefetch(self, command: ev.Prefetch) -> None:
+        assert self.training.code is not None, "who prepares for a place has a plan"
+        data = self._orders.ahead(self.training.code, command.places)
+        self._send(command.link, wire.Prefetch(self.run, data, self._orders.compute_dtype))
 
     def _start_round(self, command: ev.StartRound) -> None:
         session = self._sessions.get(command.link)

@@ -96,8 +96,9 @@ class Training:
             event, ev.LinkUp | ev.LinkDown | ev.Evaluated
         ):
             return [ev.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
-        commands = self._handlers[type(event)](event, now)
-        return commands + self._look_around(now)
+        commands = self._handlers[type(event)](event, now) + self._look_around(now)
+        running = self.phase in ("joining", "running")
+        return commands + (self.plans.prepare(self.next_round) if running else [])
 
     def wakes_at(self, now: float) -> float | None:
         """When the next Tick is due; None if only events can change anything."""
@@ -137,8 +138,7 @@ class Training:
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
             self.experience.forget(place)
-        if self.chronicle.has_begun:
-            self.plans.replanning.changed(self.members, (*turn.lost, *turn.taken), now, drained)
+        self.plans.mind(turn, now, drained)
         current = self._open_round
         if current is None:
             return commands

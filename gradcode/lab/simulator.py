@@ -235,7 +235,9 @@ class Simulator:
             self._take_place(worker, command, point)
             if command.place is not None:
                 ready = ev.LinkReady(worker.link, command.incarnation)
-                loaded_at = self.now + self._network.ready_seconds
+                loaded_at = worker.prepared.get(command.place, self.now + self._network.ready_seconds)
+                loaded_at = max(self.now, loaded_at)
+                worker.prepared = {}
                 self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
         elif isinstance(command, ev.StartRound):
             if command.stamp.incarnation != worker.incarnation:
@@ -261,6 +263,8 @@ class Simulator:
                 self._next(worker)
         elif isinstance(command, ev.Collect):
             self._answer(worker, command)
+        elif isinstance(command, ev.Prefetch):
+            worker.prepared = {command.places[0]: self.now + self._network.ready_seconds}
         elif isinstance(command, ev.CloseLink):
             self.cut(worker, "the connection ended")
 
