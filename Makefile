@@ -16,6 +16,8 @@ JOBS ?= 2
 SOAK ?= 20
 SOAK_MINUTES ?= 5
 SOAK_SEED ?= $(shell date +%s)000
+CHAOS_MINUTES ?= 10
+LONG_ROUNDS ?= 100000
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-19s %s\n", $$1, $$2 }'
@@ -45,8 +47,10 @@ lock: $(VENV)/installed-dev  ## write the image's lock files anew, with today's 
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-soak: $(VENV)/installed-dev  ## search failures for SOAK_MINUTES=5, then run the end-to-end tests SOAK=20 times
+soak: $(VENV)/installed-dev  ## what takes long: failure search, chaos, 100,000 rounds, the end-to-end tests 20 times
 	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
+	$(BIN)/python -m gradcode.chaos --minutes $(CHAOS_MINUTES) --seed $(SOAK_SEED)
+	$(BIN)/python -m gradcode.chaos --long-run $(LONG_ROUNDS)
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
 

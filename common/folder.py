@@ -21,12 +21,10 @@ import json
 import os
 import platform
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import metadata
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,6 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.appending import AppendedFile
+from common.arrays import read_arrays
+from common.chunk_lines import CHUNK_COLUMNS, chunk_lines
 from common.errors import InvalidData, InvalidSpec, RunFailed
 from common.history import (
     ChunkRow,
@@ -50,9 +50,11 @@ from common.version import __version__
 EXPERIMENT, ENVIRONMENT, SUMMARY = "experiment.toml", "environment.json", "summary.json"
 HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
 PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
-CHUNK_COLUMNS = ("worker", "place", "round", "chunk", "seconds", "arrived_seconds", "state")
 FLUSH_SECONDS = 1.0
-_values_of = attrgetter(*CHUNK_COLUMNS)
+MOST_PENDING_BYTES = 1 << 18
+"""Of chunk rows that are held back at most."""
+MOST_PARAMETER_BYTES = 64 << 30
+"""That parameters.npz may hold, as a reader is told by its table of contents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,9 +102,7 @@ class RunFolder:
             raise InvalidSpec("run folder", "must not hold a run already", str(path)) from None
         except OSError as error:
             raise InvalidSpec("run folder", f"must be writable ({error.strerror})", str(path)) from None
-        self._rows = io.StringIO(newline="")
-        self._writer = csv.writer(self._rows, lineterminator="\n")
-        self._writer.writerow(CHUNK_COLUMNS)
+        self._pending = bytearray(",".join(CHUNK_COLUMNS).encode() + b"\n")
         self.flush()
 
     @classmethod
@@ -163,17 +163,16 @@ class RunFolder:
         self._history.append(to_json(record).encode() + b"\n")
         self.add_chunks(record.chunks)
 
-    def add_chunks(self, rows: Iterable[ChunkRow]) -> None:
+    def add_chunks(self, rows: Sequence[ChunkRow]) -> None:
         """Append to chunks.csv; what is held back is written a second later with the next, or by `flush`."""
-        self._writer.writerows(map(_values_of, rows))
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        self._pending += chunk_lines(rows).encode(errors="replace")
+        if len(self._pending) >= MOST_PENDING_BYTES or time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write the chunk rows held back."""
-        self._chunks.append(self._rows.getvalue().encode(errors="replace"))
-        self._rows.seek(0)
-        self._rows.truncate()
+        self._chunks.append(bytes(self._pending))
+        self._pending.clear()
         self._flushed = time.monotonic()
 
     @property
@@ -295,9 +294,9 @@ def read_parameters(path: str | Path) -> SavedModel:
         InvalidData: there is no such file, it is no npz file, or a field is missing.
     """
     file = Path(path) / PARAMETERS if Path(path).is_dir() else Path(path)
+    packed = io.BytesIO(_bytes_of(file))
     try:
-        with np.load(io.BytesIO(_bytes_of(file)), allow_pickle=False) as archive:
-            held = {name: archive[name] for name in archive.files}
+        held = read_arrays(packed, MOST_PARAMETER_BYTES, field=PARAMETERS)
         scalars: dict[str, Callable[[Any], object]] = {
             "model": str,
             "n_features": int,
@@ -316,7 +315,7 @@ def read_parameters(path: str | Path) -> SavedModel:
         )
     except KeyError as error:
         raise InvalidData(PARAMETERS, f"must hold {error.args[0]!r}", str(file)) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (ValueError, AttributeError, InvalidData):
         raise InvalidData(PARAMETERS, "must be a file that a run has written", str(file)) from None
 
 

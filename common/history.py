@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -65,7 +66,8 @@ class RoundRecord:
         straggler_chunks_used: those of ``chunks_used`` that stragglers computed.
         uncoded_seconds: what an uncoded round with the same chunk times would have waited; None: for ever.
         events: membership and other notes of this round, in words.
-        chunks: the finished chunks, for chunks.csv; no part of history.jsonl.
+        chunks: the finished chunks, for chunks.csv; no part of history.jsonl. The master keeps them by
+            worker (`common.chunk_rows`).
     """
 
     round: int
@@ -100,13 +102,21 @@ class RoundRecord:
     uncoded_seconds: float | None
     epoch: int
     events: tuple[str, ...] = ()
-    chunks: tuple[ChunkRow, ...] = ()
+    chunks: Sequence[ChunkRow] = ()
+
+
+_WRITTEN = tuple(field.name for field in fields(RoundRecord) if field.name != "chunks")
+_values_of = attrgetter(*_WRITTEN)
 
 
 def to_json(record: RoundRecord) -> str:
     """The record as one line of strict JSON, without its chunks; NaN and infinities become strings."""
-    held = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "chunks"}
-    return strict_json(held)
+    held = dict(zip(_WRITTEN, _values_of(record), strict=True))
+    try:
+        # Nearly always all values are plain, and looking at each takes longer than writing them.
+        return json.dumps(held, allow_nan=False)
+    except (TypeError, ValueError):
+        return strict_json(held)
 
 
 def record_from_json(line: str) -> RoundRecord:

@@ -123,6 +123,34 @@ class LimitSettings(Settings):
     master_memory_mb: int | None = Field(
         default=None, ge=1, description="refuse runs whose master needs more MB"
     )
+    data_mb: int = Field(
+        default=4096, ge=1, description="refuse data files that hold more MB, unpacked if they are packed"
+    )
+    parameters: int = Field(default=500_000_000, ge=1, description="refuse models with more parameters")
+    chunks: int = Field(default=1_000_000, ge=1, description="refuse plans with more chunks")
+    links: int | None = Field(
+        default=None, ge=1, description="links open at a time; left out: 64 and two a worker"
+    )
+    links_per_host: int | None = Field(
+        default=None, ge=1, description="links open at a time from one host; left out: as many as links"
+    )
+    links_per_second: Positive = Field(
+        default=20.0, description="links opened in a second, once as many as links came at once"
+    )
+    frames_per_second: Positive = Field(
+        default=20.0, description="frames a link may send in a second though nothing called for them"
+    )
+    calls_per_second: Positive = Field(
+        default=100.0, description="status calls, and requests to the page, from one host in a second"
+    )
+    fetches: int = Field(default=32, ge=1, description="row fetches served at a time")
+    fetches_per_link: int = Field(default=4, ge=1, description="row fetches of one worker at a time")
+    fetches_per_second: Positive = Field(
+        default=200.0, description="row fetches in a second, once every place had its rows twice"
+    )
+    fetched_mb: int = Field(default=256, ge=1, description="MB of rows that wait to be sent at a time")
+    queued_mb: int = Field(default=8, ge=1, description="MB of control frames that wait on one link")
+    patience_seconds: Positive = Field(default=30.0, description="how long a peer may take to read one frame")
 
 
 class InterruptionSettings(Settings):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
-from common.history import ChunkRow, RoundRecord
+from common.chunk_rows import ChunkRows, WorkerRows
+from common.history import RoundRecord
 from master.events import ChunkFinished
 from master.outcome import Outcome, Work, chunk_rows, uncoded_seconds
 from master.paces import Paces
@@ -43,11 +46,11 @@ class Ledger:
         self._started_at = started_at
         self._deadline_seconds = deadline_seconds
         self._n_rows = n_rows
-        self._late: list[ChunkRow] = []
+        self._late: list[WorkerRows] = []
         self._reported = bytearray()
         self._loss_sum, self._loss_rows = 0.0, 0
         self._outcome: Outcome | None = None
-        self._rows: tuple[ChunkRow, ...] = ()
+        self._rows = ChunkRows()
         self._uncoded: float | None = None
 
     def take_late(self, former: Ledger) -> None:
@@ -65,17 +68,8 @@ class Ledger:
 
     def report_late(self, place: int, worker: str, event: ChunkFinished, after_seconds: float) -> None:
         """A chunk that was finished after its round's outcome; it is written down with this round."""
-        self._late.append(
-            ChunkRow(
-                place=place,
-                worker=worker,
-                round=event.stamp.round,
-                chunk=event.chunk,
-                seconds=event.seconds,
-                arrived_seconds=after_seconds,
-                state="late",
-            )
-        )
+        late = [event.chunk], [event.seconds], [after_seconds]
+        self._late.append(WorkerRows(place, worker, event.stamp.round, *late, ["late"]))
 
     @property
     def loss(self) -> float | None:
@@ -109,8 +103,8 @@ class Ledger:
         """The finished record, without a score."""
         outcome = self._outcome
         assert outcome is not None, "a record needs an outcome"
-        states = [row.state for row in self._rows]
-        slow = set(outcome.stragglers)
+        rows, slow = self._rows.of_workers, set(outcome.stragglers)
+        counts = Counter(chain.from_iterable(each.states for each in rows))
         return RoundRecord(
             round=self.number,
             outcome=kind,
@@ -136,23 +130,25 @@ class Ledger:
             lost=outcome.lost,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
-            chunks_used=states.count("used"),
-            chunks_duplicate=states.count("duplicate"),
+            chunks_used=counts["used"],
+            chunks_duplicate=counts["duplicate"],
             chunks_late=len(self._late),
-            chunks_wasted=states.count("wasted"),
-            straggler_chunks_used=sum(row.state == "used" and row.place in slow for row in self._rows),
+            chunks_wasted=counts["wasted"],
+            straggler_chunks_used=sum(each.states.count("used") for each in rows if each.place in slow),
             uncoded_seconds=self._uncoded,
             epoch=self._epoch,
             events=events,
-            chunks=(*self._rows, *self._late),
+            chunks=ChunkRows((*rows, *self._late)),
         )
 
 
 def add_up(totals: Totals, record: RoundRecord) -> None:
     """Count a finished round into the run's totals."""
     totals.rounds[record.outcome] += 1
-    for row in record.chunks:
-        totals.chunks[row.state] += 1
+    totals.chunks["used"] += record.chunks_used
+    totals.chunks["duplicate"] += record.chunks_duplicate
+    totals.chunks["late"] += record.chunks_late
+    totals.chunks["wasted"] += record.chunks_wasted
     totals.straggler_chunks_used += record.straggler_chunks_used
     for place in record.stragglers:
         totals.straggles[place] = totals.straggles.get(place, 0) + 1

@@ -16,11 +16,16 @@ from common.spec import make_code
 from common.wire.frames import ITEM_BYTES
 from master.arithmetic import Arithmetic
 from master.deadlines import deadline_rule
+from master.limits import Limits
 from master.optimizers import ConstantRate, InverseTimeRate, RateSchedule, StepRate, make_optimizer
 from master.orders import OrderBook
 from master.settings import RunSettings
 
 MEBIBYTE = 1 << 20
+MANY_WORKERS = 1000
+"""Where nobody says how many workers there will be, links are limited as for so many."""
+RANGES_EACH = 24
+"""Ranges of rows that a place usually has: chunks of the default code."""
 
 
 def build_dataset(experiment: Experiment) -> Dataset:
@@ -34,12 +39,22 @@ def build_dataset(experiment: Experiment) -> Dataset:
         seed=data.seed,
         task=data.task,
         ignore=data.ignore,
+        most_bytes=experiment.limits.data_mb * MEBIBYTE,
     )
 
 
 def build_model(experiment: Experiment, dataset: Dataset) -> Model:
-    """The model that suits the data, or the one that is asked for."""
-    return make_model(dataset.model_shape(experiment.model.name, experiment.model.intercept))
+    """The model that suits the data, or the one that is asked for.
+
+    Raises:
+        InvalidSpec: no such model, or one with more parameters than the limits allow.
+    """
+    shape = dataset.model_shape(experiment.model.name, experiment.model.intercept)
+    limit = experiment.limits.parameters
+    if shape.n_parameters > limit:
+        rule = f"must be at least the {shape.n_parameters} parameters of {shape.name}"
+        raise InvalidSpec("limits.parameters", rule, limit)
+    return make_model(shape)
 
 
 def build_code(experiment: Experiment, dataset: Dataset, n_parameters: int, n_workers: int) -> GradientCode:
@@ -51,6 +66,9 @@ def build_code(experiment: Experiment, dataset: Dataset, n_parameters: int, n_wo
     """
     code = make_code(experiment.code, n_workers)
     check_chunks(code.n_chunks, dataset.n_rows)
+    if code.n_chunks > experiment.limits.chunks:
+        rule = f"must be at least the {code.n_chunks} chunks of {code.spec}"
+        raise InvalidSpec("limits.chunks", rule, experiment.limits.chunks)
     check_wire(code, experiment.wire_dtype)
     limit = experiment.limits.master_memory_mb
     n_messages = n_workers if code.on_request else len(code.messages)
@@ -87,6 +105,27 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
         gradient_tolerance=stop.gradient_tolerance,
         max_seconds=stop.max_seconds,
         evaluate_every=experiment.evaluate_every,
+    )
+
+
+def build_limits(experiment: Experiment) -> Limits:
+    """What peers may do, with numbers for what the experiment leaves open."""
+    given = experiment.limits
+    n_places = MANY_WORKERS if experiment.workers == "joined" else experiment.workers
+    links = given.links or 64 + 2 * n_places
+    return Limits(
+        links=links,
+        links_per_host=given.links_per_host or links,
+        links_per_second=given.links_per_second,
+        frames_per_second=given.frames_per_second,
+        calls_per_second=given.calls_per_second,
+        fetches=given.fetches,
+        fetches_per_link=given.fetches_per_link,
+        fetches_per_second=given.fetches_per_second,
+        fetches_at_once=links * RANGES_EACH,
+        fetched_bytes=given.fetched_mb * MEBIBYTE,
+        queued_bytes=given.queued_mb * MEBIBYTE,
+        patience_seconds=given.patience_seconds,
     )
 
 

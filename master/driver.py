@@ -7,8 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -20,9 +19,12 @@ from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
 from master import events as ev
 from master.arithmetic import Arithmetic
+from master.counters import Counters
+from master.limits import Allowance, Limits
 from master.orders import OrderBook
 from master.outbox import Outbox
-from master.scribe import RoundCounter, Scribe
+from master.scribe import Scribe
+from master.session import Session
 from master.settings import RunSettings
 from master.training import Training
 
@@ -35,35 +37,6 @@ WORRYING = ("lost", "short", "stuck", "chunks", "disk")
 log = structlog.get_logger("gradcode.master")
 
 
-class Counters(RoundCounter, Protocol):
-    """What the driver counts; `master.metrics.MasterMetrics` in production."""
-
-    def protocol_error(self, kind: str) -> None:
-        """A peer broke the protocol."""
-
-    def frame_dropped(self, kind: str) -> None:
-        """A frame was ``stale`` or ``duplicate``."""
-
-    def bytes_moved(self, direction: str, n: int) -> None:
-        """Payload bytes were ``received`` or ``sent``."""
-
-    def link_opened(self) -> None:
-        """A worker opened a link."""
-
-    def link_lost(self) -> None:
-        """A link ended that nobody closed."""
-
-
-@dataclass
-class Session:
-    """One link's side of the driver."""
-
-    number: int
-    outbox: Outbox = field(default_factory=Outbox)
-    assembling: tuple[wire.Stamp, int] | None = None
-    assembler: Assembler | None = None
-
-
 class Driver:
     """Plays a run for real.
 
@@ -71,7 +44,7 @@ class Driver:
         run: id of the run; name: what people call it.
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
-        listeners: are told of every record, after the folder has it.
+        listeners: are told of every record, after the folder has it. limits: of what workers may send.
     """
 
     def __init__(
@@ -85,11 +58,13 @@ class Driver:
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
         listeners: Sequence[Callable[[RoundRecord], None]] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.run = run
         self.name = name
         self.settings = settings
         self.clock = clock
+        self.limits = limits or Limits()
         self.training = Training(settings, clock())
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._arithmetic = arithmetic
@@ -177,7 +152,8 @@ class Driver:
     def open_session(self, name: str) -> Session:
         """A link has passed the handshake."""
         self._n_links += 1
-        session = Session(self._n_links)
+        allowance = Allowance(self.limits.frames_per_second, self.clock())
+        session = Session(self._n_links, allowance, Outbox(self.limits.queued_bytes))
         self._sessions[session.number] = session
         self._counters.link_opened()
         self.dispatch(ev.LinkUp(session.number, name))
@@ -189,13 +165,15 @@ class Driver:
             self._counters.link_lost()
             self.dispatch(ev.LinkDown(session.number, reason))
 
-    def hear(self, session: Session, frame: wire.Request) -> None:
-        """A frame of a worker.
+    def hear(self, session: Session, frame: wire.Request, n_bytes: int = 0) -> None:
+        """A frame of a worker, which came as so many bytes.
 
         Raises:
-            ProtocolError: the frame is not one that this link may send.
+            ProtocolError: the frame is not one that this link may send, or one too many.
         """
         link = session.number
+        if not session.allowance.take(n_bytes, self.clock()):
+            raise ProtocolError("too_many_frames", "more came than anything called for")
         if isinstance(frame, wire.ChunkFinished):
             if self._is_ours(frame.stamp):
                 stamp = _core_stamp(frame.stamp)
@@ -228,15 +206,16 @@ class Driver:
         """Put a message together; when it is whole, it is a payload."""
         self._counters.bytes_moved("received", len(frame.data))
         link = self.training.members.links.get(session.number)
-        mine = link is not None and frame.stamp.incarnation == link.incarnation
+        # Spares have no messages: nothing is set aside for what they call one.
+        seated = link is not None and link.place is not None
+        mine = link is not None and seated and frame.stamp.incarnation == link.incarnation
         if not self._is_ours(frame.stamp) or not mine or frame.stamp.epoch != self.training.epoch:
             if frame.stamp.run == self.run:
                 self._counters.frame_dropped("stale")
             return
         key = (frame.stamp, frame.message)
         if session.assembling != key or session.assembler is None:
-            length = self._arithmetic.message_length(self._parts_of(session, frame))
-            expected = array_bytes_of(length, self._orders.wire_dtype)
+            expected = self._message_bytes(self._parts_of(session, frame))
             session.assembling = key
             session.assembler = Assembler(expected, self._orders.wire_dtype)
         if session.assembler.add(frame):
@@ -296,7 +275,11 @@ class Driver:
             self._orders.wire_dtype,
         )
         session.outbox.start_round(command.stamp.round, codec.encode_response(start), pieces)
+        session.called_for_round(self.training, self._message_bytes, self.clock())
         self._counters.bytes_moved("sent", total_bytes)
+
+    def _message_bytes(self, n_parts: int) -> int:
+        return array_bytes_of(self._arithmetic.message_length(n_parts), self._orders.wire_dtype)
 
     def _parameters(self, stamp: ev.Stamp) -> tuple[int, list[bytes]]:
         """The round's parameters as frames, serialised once for all links."""
@@ -318,6 +301,10 @@ class Driver:
         self._send(command.link, wire.NextChunk(stamp, command.chunks), command.stamp.round)
 
     def _collect(self, command: ev.Collect) -> None:
+        session, code = self._sessions.get(command.link), self.training.code
+        if session is not None and code is not None:
+            n_bytes = self._message_bytes(command.n_parts or code.n_parts)
+            session.called_for_message(n_bytes, self.clock())
         terms = wire.Terms.of(command.terms)
         frame = wire.Collect(self._stamp(command.stamp), command.request, terms, command.n_parts)
         self._send(command.link, frame, command.stamp.round)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from common.boundaries import SECONDS
-from common.history import ChunkRow, RoundRecord
+from common.chunk_rows import ChunkRows, WorkerRows
+from common.history import RoundRecord
 
 WORK = ("used", "rescued", "duplicate", "late", "wasted")
 """What becomes of the seconds of finished chunks; ``rescued`` are those of stragglers that were used."""
 
-_USED, _RESCUED = WORK.index("used"), WORK.index("rescued")
-_KINDS = {state: kind for kind, state in enumerate(WORK)}
+_KINDS: dict[str, int] = {state: kind for kind, state in enumerate(WORK)}
+_KINDS_OF_STRAGGLERS = {**_KINDS, "used": WORK.index("rescued")}
+
+MOST_WAITING = 256
+"""Rounds that wait to be added up at most: many at once cost less than each alone."""
+WAITING_ROWS = 4096
+"""Finished chunks in them at most."""
 
 
 class Distribution:
@@ -49,7 +55,10 @@ class Distribution:
 
 
 class Fleet:
-    """Sums over all rounds; a few numbers a place, so that nothing grows with the rounds."""
+    """Sums over all rounds; a few numbers a place, so that nothing grows with the rounds.
+
+    The newest rounds are added up when somebody asks, or when there are many of them.
+    """
 
     def __init__(self) -> None:
         self._chunks = np.zeros(0)
@@ -57,46 +66,64 @@ class Fleet:
         self._work = np.zeros(len(WORK))
         self._chunk_seconds = Distribution()
         self._arrival_seconds = Distribution()
-        self._last: Sequence[ChunkRow] = ()
+        self._waiting: list[tuple[tuple[WorkerRows, ...], frozenset[int]]] = []
+        self._n_waiting_rows = 0
+        self._last: ChunkRows = ChunkRows()
 
     def record(self, record: RoundRecord) -> None:
-        """A round has ended. Cost O(finished chunks)."""
-        self._last = rows = record.chunks
-        if not rows:
+        """A round has ended. Cost O(finished chunks), later."""
+        self._last = ChunkRows.of(record.chunks)
+        self._waiting.append((self._last.of_workers, frozenset(record.stragglers)))
+        self._n_waiting_rows += len(self._last)
+        if self._n_waiting_rows >= WAITING_ROWS or len(self._waiting) >= MOST_WAITING:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Take in the rounds that wait."""
+        rows: list[WorkerRows] = []
+        kinds: list[int] = []
+        for of_workers, slow in self._waiting:
+            rows += of_workers
+            for each in of_workers:
+                kind_of = _KINDS_OF_STRAGGLERS if each.place in slow else _KINDS
+                kinds += [kind_of[state] for state in each.states]
+        self._waiting, self._n_waiting_rows = [], 0
+        if not kinds:
             return
-        places = np.array([row.place for row in rows])
-        seconds = np.array([row.seconds for row in rows])
+        seconds = np.array([taken for each in rows for taken in each.seconds])
         self._chunk_seconds.add(seconds)
-        self._arrival_seconds.add([row.arrived_seconds for row in rows])
-        self._make_room(1 + max(places.max(), *record.stragglers, 0))
+        self._arrival_seconds.add([arrived for each in rows for arrived in each.arrived_seconds])
+        self._work += np.bincount(kinds, seconds, len(WORK))
+        places = np.repeat([each.place for each in rows], [len(each) for each in rows])
+        self._make_room(1 + int(places.max()))
         self._chunks += np.bincount(places, minlength=len(self._chunks))
         self._seconds += np.bincount(places, seconds, len(self._seconds))
-        kinds = np.array([_KINDS[row.state] for row in rows])
-        slow = np.zeros(len(self._chunks), dtype=bool)
-        slow[list(record.stragglers)] = True
-        kinds[slow[places] & (kinds == _USED)] = _RESCUED
-        self._work += np.bincount(kinds, seconds, len(WORK))
 
     def _make_room(self, n_places: int) -> None:
         missing = n_places - len(self._chunks)
         if missing > 0:
             self._chunks, self._seconds = _longer(self._chunks, missing), _longer(self._seconds, missing)
 
-    def chunks(self, place: int) -> float:
-        """Chunks that the place has finished."""
-        return float(self._chunks[place]) if place < len(self._chunks) else 0.0
+    def of_places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """For each place the chunks that it has finished, and what they took by the worker's clock.
 
-    def seconds(self, place: int) -> float:
-        """What they took, by the worker's clock."""
-        return float(self._seconds[place]) if place < len(self._seconds) else 0.0
+        Places that never finished any may be missing at the end.
+        """
+        self._add_up()
+        return self._chunks, self._seconds
 
     def arrivals(self) -> dict[int, float]:
         """Place -> when it last reported, after its round's start, in the last round's record."""
-        newest = sorted(self._last, key=lambda row: (row.round, row.arrived_seconds))
-        return {row.place: row.arrived_seconds for row in newest}
+        newest: dict[int, tuple[int, float]] = {}
+        for each in self._last.of_workers:
+            if each.chunks:
+                report = (each.round, max(each.arrived_seconds))
+                newest[each.place] = max(report, newest.get(each.place, report))
+        return {place: arrived for place, (_, arrived) in newest.items()}
 
     def families(self) -> Iterator[Metric]:
         """What is of all places together."""
+        self._add_up()
         yield self._chunk_seconds.family(
             "gradcode_chunk_seconds", "Time a chunk took, by its worker's clock, over all places."
         )

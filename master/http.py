@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 from collections.abc import Callable
 
@@ -125,23 +124,22 @@ class LoopLag:
     def __init__(self, metrics: MasterMetrics, every_seconds: float = LAG_EVERY_SECONDS) -> None:
         self._metrics = metrics
         self._every_seconds = every_seconds
-        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Measure from now on, in the running event loop."""
-        self._task = asyncio.create_task(self._measure(), name="event loop lag")
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._every_seconds, self._measure, loop)
 
     async def stop(self) -> None:
         """Measure no more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    async def _measure(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due_at = loop.time() + self._every_seconds
-            await asyncio.sleep(self._every_seconds)
-            self._metrics.loop_lag(max(0.0, loop.time() - due_at))
+    def _measure(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A timer and no task: at 50 a second, waking a task up would be half of what is measured.
+        assert self._timer is not None
+        now = loop.time()
+        self._metrics.loop_lag(max(0.0, now - self._timer.when()))
+        self._timer = loop.call_at(now + self._every_seconds, self._measure, loop)

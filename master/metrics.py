@@ -1,5 +1,6 @@
 """What the master tells Prometheus: counted as things happen, or read from the run's status at a scrape.
 
+Counting is an addition (`master.counts`); everything else is done when Prometheus asks.
 Everything is in a registry of its own, so that several masters can live in one process. Label values come
 from fixed sets and all of them start at 0; only ``place`` grows with the run, and at most MAX_PLACES of them
 are shown. What has no value yet (a loss before the first round) has no sample, rather than a 0 that lies.
@@ -8,22 +9,15 @@ are shown. What has no value yet (a loss before the first round) has no sample, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import Metric
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from common.boundaries import SECONDS, SHORT_SECONDS
 from common.history import ChunkState, End, OutcomeKind, RoundRecord
+from master.counts import Count, Counts, Spreads
+from master.exposition import exposition
 from master.scrape import MAX_PLACES, Scrape
 from master.status import RunStatus
 
@@ -42,6 +36,11 @@ PROTOCOL_ERRORS = (
     "foreign_message",
     "foreign_rows",
     "too_large",
+    "too_many_calls",
+    "too_many_fetches",
+    "too_many_frames",
+    "too_many_links",
+    "too_slow",
     "unknown_frame",
     "unreadable",
     "wrong_digest",
@@ -53,15 +52,6 @@ PROTOCOL_ERRORS = (
     OTHER,
 )
 """Kinds of protocol errors that are told apart; any other kind counts as ``other``."""
-
-
-class _Registry(CollectorRegistry):
-    """Without the ``_created`` series, which double what there is to store and tell a dashboard nothing."""
-
-    def collect(self) -> Iterable[Metric]:
-        for family in super().collect():
-            family.samples = [each for each in family.samples if not each.name.endswith("_created")]
-            yield family
 
 
 class MasterMetrics:
@@ -80,16 +70,12 @@ class MasterMetrics:
         wall_clock: Callable[[], float] = time.time,
         max_places: int = MAX_PLACES,
     ) -> None:
-        self.registry = _Registry(auto_describe=True)
+        self.registry = CollectorRegistry(auto_describe=True)
         self._clock = clock
         self._count_rounds()
         self._count_traffic()
-        self._lag = Histogram(
-            "gradcode_event_loop_lag_seconds",
-            "How late the event loop was for a timer.",
-            buckets=LAG_BUCKETS,
-            registry=self.registry,
-        )
+        lag = "How late the event loop was for a timer."
+        self._lag = Spreads("gradcode_event_loop_lag_seconds", lag, (), LAG_BUCKETS, self.registry).labels()
         self._scrape = Scrape(status, clock, wall_clock, max_places)
         self.registry.register(self._scrape)
         ProcessCollector(registry=self.registry)
@@ -104,20 +90,20 @@ class MasterMetrics:
         self._rounds = {
             (outcome, end): rounds.labels(outcome, end) for outcome in outcomes for end in get_args(End)
         }
-        durations = Histogram(
+        durations = Spreads(
             "gradcode_round_duration_seconds",
             "Time from the start of a round to its outcome.",
             ("outcome",),
-            buckets=SECONDS,
-            registry=self.registry,
+            SECONDS,
+            self.registry,
         )
         self._durations = {outcome: durations.labels(outcome) for outcome in outcomes}
-        decoding = Histogram(
+        decoding = Spreads(
             "gradcode_decode_duration_seconds",
             "Time a round took to collect messages on request, to solve for weights and to combine.",
             ("stage",),
-            buckets=SHORT_SECONDS,
-            registry=self.registry,
+            SHORT_SECONDS,
+            self.registry,
         )
         self._decoding = {stage: decoding.labels(stage) for stage in STAGES}
         self._chunks = self._counters(
@@ -152,10 +138,10 @@ class MasterMetrics:
         self._opened = self._counter("gradcode_links_opened_total", "Links that workers opened.")
         self._lost = self._counter("gradcode_links_lost_total", "Links that ended, for whatever reason.")
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(name, meaning, labels, registry=self.registry)
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counts:
+        return Counts(name, meaning, labels, self.registry)
 
-    def _counters(self, name: str, meaning: str, label: str, values: Sequence[str]) -> dict[str, Counter]:
+    def _counters(self, name: str, meaning: str, label: str, values: Sequence[str]) -> dict[str, Count]:
         counter = self._counter(name, meaning, label)
         return {value: counter.labels(value) for value in values}
 
@@ -204,4 +190,4 @@ class MasterMetrics:
 
     def expose(self) -> bytes:
         """Everything in Prometheus' text format, version 0.0.4. Cost O(n)."""
-        return generate_latest(self.registry)
+        return exposition(self.registry.collect())

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
+
+from common.chunk_rows import ChunkRows, WorkerRows
 from common.codes.base import Decoding, Message
-from common.history import ChunkRow, ChunkState, End
+from common.history import ChunkState, End
 
 ROUNDING = 1e-9
 """Recovered fractions are compared with so much lenience: 1 - 93/100 is a little less than 0.07."""
@@ -96,8 +99,8 @@ class Outcome:
         return {payload: {term.chunk for term in message.terms} for (payload, _), message in pairs}
 
     def _used_messages(self) -> Iterator[Message]:
-        pairs = zip(self.messages, self.decoding.weights, strict=True)
-        return (message for message, weights in pairs if weights.any())
+        counts: list[bool] = np.any(self.decoding.weights, axis=1).tolist()
+        return (message for message, used in zip(self.messages, counts, strict=True) if used)
 
 
 def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple[int, ...]:
@@ -115,33 +118,26 @@ def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple
     )
 
 
-def chunk_rows(
-    works: Iterable[Work], number: int, round_started: float, outcome: Outcome
-) -> tuple[ChunkRow, ...]:
+def chunk_rows(works: Iterable[Work], number: int, round_started: float, outcome: Outcome) -> ChunkRows:
     """One row for each finished chunk, saying whether it was used, duplicated or wasted."""
     used = outcome.used_chunks()
     covered = set().union(*used.values())
     rows = []
     for work in works:
-        given = set().union(*(used.get(payload, ()) for payload in work.sent))
-        for (chunk, arrived), seconds in zip(work.arrived.items(), work.seconds, strict=True):
-            state: ChunkState
-            if chunk in given:
-                state = "used"
-            else:
-                state = "duplicate" if chunk in covered else "wasted"
-            rows.append(
-                ChunkRow(
-                    place=work.place,
-                    worker=work.worker,
-                    round=number,
-                    chunk=chunk,
-                    seconds=seconds,
-                    arrived_seconds=arrived - round_started,
-                    state=state,
-                )
-            )
-    return tuple(rows)
+        if work.arrived:
+            given = set().union(*(used.get(payload, ()) for payload in work.sent))
+            arrived = [at - round_started for at in work.arrived.values()]
+            chunks = list(work.arrived)
+            states = _states(chunks, given, covered)
+            rows.append(WorkerRows(work.place, work.worker, number, chunks, work.seconds, arrived, states))
+    return ChunkRows(rows)
+
+
+def _states(chunks: Sequence[int], given: set[int], covered: set[int]) -> list[ChunkState]:
+    """What became of the chunks of a worker whose messages gave those in ``given``."""
+    if given.issuperset(chunks):
+        return ["used"] * len(chunks)
+    return ["used" if chunk in given else "duplicate" if chunk in covered else "wasted" for chunk in chunks]
 
 
 def uncoded_seconds(

@@ -143,7 +143,8 @@ class PageFace:
             if self._pump is None or self._pump.done():
                 self._pump = asyncio.create_task(self._pump_events(), name="status page")
             while (event := await viewer.next()) is not None:
-                await asyncio.wait_for(response.write(event), PATIENCE_SECONDS)
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await response.write(event)
         except (ConnectionError, TimeoutError):
             pass
         finally:

@@ -16,12 +16,14 @@ points of the loss, NOTES notes.
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from common.chunk_rows import ChunkRows, WorkerRows
 from common.history import RoundRecord
 from master.status import STATES, PlaceStatus, RunStatus
 
@@ -83,9 +85,10 @@ class PageFeed:
         self._score = record.score if record.score is not None else self._score
         if record.loss is not None and math.isfinite(record.loss):
             self._curve.add(record.round, record.loss)
-        for row in record.chunks:
-            if row.state == "late":
-                self._late[row.place] = self._late.get(row.place, 0) + 1
+        for each in ChunkRows.of(record.chunks).of_workers:
+            n_late = each.n_late()
+            if n_late:
+                self._late[each.place] = self._late.get(each.place, 0) + n_late
         for text in record.events:
             self._notes.append([record.round, text[:_TEXT]])
         cells = round_cells(record, max(self._places, default=-1) + 1)
@@ -188,13 +191,15 @@ def round_cells(record: RoundRecord, n_places: int = 0) -> str:
         record: of the round, with its chunks. n_places: how many there are at least.
     """
     finished: dict[int, tuple[int, float]] = {}
-    for row in record.chunks:
-        if row.state != "late":
-            count, last = finished.get(row.place, (0, 0.0))
-            finished[row.place] = (count + 1, max(last, row.arrived_seconds))
+    for each in ChunkRows.of(record.chunks).of_workers:
+        arrived = _in_time(each)
+        if arrived:
+            count, last = finished.get(each.place, (0, 0.0))
+            finished[each.place] = (count + len(arrived), max(last, *arrived))
     paces = {place: last / count for place, (count, last) in finished.items()}
     usual = median(paces.values()) if paces else 0.0
-    n = max(n_places, *(max(each, default=-1) + 1 for each in (paces, record.stragglers, record.lost)))
+    known = (paces, record.stragglers, record.lost)
+    n = max(n_places, *(max(places, default=-1) + 1 for places in known))
     cells = [NOTHING] * n
     for place, pace in paces.items():
         cells[place] = _LEVELS[_level(pace, usual)]
@@ -206,12 +211,23 @@ def round_cells(record: RoundRecord, n_places: int = 0) -> str:
 
 
 _LEVELS, _SLOW = "012345678", "ABCDEFGHI"
+_LIMITS = tuple(2.0 ** ((level - 2.5) / 2.0) for level in range(1, 9))
+"""Of each level but the first: from so many times what is usual on."""
 
 
 def _level(pace: float, usual: float) -> int:
-    if not (usual > 0.0 and pace > 0.0 and math.isfinite(pace)):
+    if not (usual > 0.0 and 0.0 < pace < math.inf):
         return 2
-    return max(0, min(8, round(2.0 * math.log2(pace / usual)) + 2))
+    return bisect(_LIMITS, pace / usual)
+
+
+def _in_time(rows: WorkerRows) -> list[float]:
+    """When the chunks arrived that came before the outcome."""
+    n_late = rows.n_late()
+    if not n_late:
+        return rows.arrived_seconds
+    pairs = zip(rows.arrived_seconds, rows.states, strict=True)
+    return [] if n_late == len(rows) else [arrived for arrived, state in pairs if state != "late"]
 
 
 def short(value: float | None) -> float | None:

@@ -19,7 +19,7 @@ from grpc_health.v1 import _async as health
 from grpc_health.v1 import health_pb2_grpc
 
 from common.datasets.base import Dataset
-from common.errors import GradcodeError, InvalidSpec
+from common.errors import GradcodeError, InvalidSpec, ProtocolError
 from common.experiment import Experiment, check_experiment, to_toml
 from common.folder import RunFolder, SavedModel
 from common.models.base import Model
@@ -31,6 +31,7 @@ from master.arithmetic import Arithmetic
 from master.control import Control, RunFacts
 from master.driver import Driver
 from master.events import Finish, StopRequested
+from master.gate import Gate
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
@@ -147,12 +148,16 @@ class Master:
         )
         page = PageFace(PageFeed(facts), self._status)
         metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
-        interceptors = []
+        limits = build.build_limits(self.experiment)
+
+        def count(error: ProtocolError) -> None:
+            metrics.protocol_error(error.kind)
+
+        interceptors: list[grpc.aio.ServerInterceptor] = [Gate(limits, count)]
         if self.options.token is not None:
-            interceptors.append(
-                TokenCheck(self.options.token, lambda error: metrics.protocol_error(error.kind))
-            )
-        server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options())
+            interceptors.append(TokenCheck(self.options.token, count))
+        options = rpc.server_options(limits.connections)
+        server = grpc.aio.server(interceptors=interceptors, options=options)
         self.address = await listen(server, self.options.listen)
         if self.options.metrics != "off":
             http = await start_http(self.options.metrics, metrics, self._status, self._exit_code, page)
@@ -170,6 +175,7 @@ class Master:
             self.folder,
             metrics,
             listeners=(watchers.hear_record, page.hear_record),
+            limits=limits,
         )
         stack.callback(self.driver.close)
         self._add_services(server, watchers, started_unix_seconds)

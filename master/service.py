@@ -14,9 +14,9 @@ from common.datasets.base import Dataset
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec, rpc
 from common.wire import frames as wire
-from common.wire.pieces import split_frames
-from common.wire.rows import pack_rows
-from master.driver import Driver, Session
+from master.driver import Driver
+from master.fetching import RowServer, refuse_fetch
+from master.session import Session
 
 HELLO_SECONDS = 10.0
 """So long a new link may take to say who it is."""
@@ -37,7 +37,8 @@ class TrainingFace:
 
     def __init__(self, driver: Driver, dataset: Dataset) -> None:
         self._driver = driver
-        self._dataset = dataset
+        limits = driver.limits
+        self._rows = RowServer(dataset, limits.fetched_bytes, limits.patience_seconds)
 
     async def session(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """One worker's conversation."""
@@ -53,7 +54,11 @@ class TrainingFace:
         await self._converse(session, requests, context)
 
     async def _hello(self, requests: AsyncIterator[bytes]) -> wire.Hello:
-        raw = await asyncio.wait_for(anext(aiter(requests), b""), HELLO_SECONDS)
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                raw = await anext(aiter(requests), b"")
+        except TimeoutError:
+            raise ProtocolError("too_slow", f"no Hello came within {HELLO_SECONDS:g} s") from None
         hello = codec.decode_hello(raw)
         if not isinstance(hello, wire.Hello):
             raise ProtocolError("wrong_order", "the first frame must be Hello")
@@ -66,9 +71,14 @@ class TrainingFace:
         """Read and write until one side is done."""
         reading = asyncio.create_task(self._read(session, requests))
         writing = asyncio.create_task(self._write(session, context))
+        crowding = asyncio.create_task(session.outbox.overfull.wait())
         reason = "the connection ended"
         try:
-            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reading, writing, crowding}, return_when=asyncio.FIRST_COMPLETED)
+            if crowding.done():
+                self._driver.refuse(
+                    session, ProtocolError("too_slow", "too much waits to be read by this peer")
+                )
             if reading.done():
                 reason = "the connection broke" if reading.exception() else "the connection ended"
                 # A last goodbye may still be on its way out.
@@ -77,7 +87,7 @@ class TrainingFace:
             reason = "the connection was lost"
             raise
         finally:
-            for task in (reading, writing):
+            for task in (reading, writing, crowding):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
@@ -86,13 +96,22 @@ class TrainingFace:
     async def _read(self, session: Session, requests: AsyncIterator[bytes]) -> None:
         try:
             async for raw in requests:
-                self._driver.hear(session, codec.decode_request(raw))
+                self._driver.hear(session, codec.decode_request(raw), len(raw))
         except ProtocolError as error:
             self._driver.refuse(session, error)
 
     async def _write(self, session: Session, context: Context) -> None:
+        patience = self._driver.limits.patience_seconds
         while (outgoing := await session.outbox.next()) is not None:
-            await context.write(outgoing.raw)
+            try:
+                # Not wait_for: cancelled at the moment of the write's end, it would go on.
+                async with asyncio.timeout(patience):
+                    await context.write(outgoing.raw)
+            except TimeoutError:
+                self._driver.refuse(
+                    session, ProtocolError("too_slow", f"a frame was not read within {patience:g} s")
+                )
+                return
             if outgoing.completes is not None:
                 self._driver.written(session, outgoing.completes)
 
@@ -100,21 +119,11 @@ class TrainingFace:
         """Send the rows of a range."""
         try:
             fetch = codec.decode_fetch(request)
-            if fetch.digest != self._dataset.digest or fetch.run != self._driver.run:
-                raise ProtocolError("foreign_rows", "these rows are not of this run's training set")
-            if not 0 <= fetch.begin < fetch.end <= self._dataset.n_rows:
-                wanted = f"[{fetch.begin}, {fetch.end})"
-                raise ProtocolError("foreign_rows", f"rows {wanted} are not within 0..{self._dataset.n_rows}")
+            self._rows.check(fetch, self._driver.run)
+            await self._rows.send(fetch, context)
         except ProtocolError as error:
             self._driver.count_error(error)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        rows = slice(fetch.begin, fetch.end)
-        header, payload = await asyncio.to_thread(
-            pack_rows, self._dataset.X_train[rows], self._dataset.y_train[rows]
-        )
-        await context.write(codec.encode_fetch_response(header))
-        for _, piece in split_frames(payload):
-            await context.write(codec.encode_fetch_response(wire.RowsData(piece)))
+            await refuse_fetch(error, context)
 
 
 class TokenCheck(grpc.aio.ServerInterceptor):

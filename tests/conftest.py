@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gradcode.chaos.disk import SmallDisk, why_not
+
 TOOLS = {
     "buf": (("buf",), "npm install -g @bufbuild/buf"),
+    "ip": (("ip",), "Debian: apt-get install iproute2"),
+    "iptables": (("iptables",), "Debian: apt-get install iptables"),
+    "tc": (("tc",), "Debian: apt-get install iproute2"),
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "Debian: apt-get install chromium"),
     "prometheus": (("prometheus",), "Debian: apt-get install prometheus"),
     "promtool": (("promtool",), "Debian: apt-get install prometheus"),
@@ -41,16 +46,13 @@ def needs_tool() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Callable[[Path, int], Path]]:
-    """``small_disk(folder, n_bytes)``: mounts a file system of that size on a new folder; for root only."""
-    mounted: list[Path] = []
+def small_disk() -> Iterator[Callable[[Path, int], SmallDisk]]:
+    """``small_disk(folder, n_bytes)``: a disk of that size on a new folder; skips where there can be none."""
+    with contextlib.ExitStack() as stack:
 
-    def mount(folder: Path, n_bytes: int) -> Path:
-        folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", folder], check=True)
-        mounted.append(folder)
-        return folder
+        def mount(folder: Path, n_bytes: int) -> SmallDisk:
+            if reason := why_not():
+                pytest.skip(reason)
+            return stack.enter_context(SmallDisk(folder, n_bytes))
 
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+        yield mount

@@ -12,6 +12,7 @@ from common.datasets.breast_cancer import breast_cancer
 from common.datasets.csv import read_columns, read_csv
 from common.datasets.diabetes import diabetes
 from common.datasets.digits import digits
+from common.datasets.files import MOST_BYTES
 from common.datasets.labels import check_task
 from common.datasets.npz import read_npz, read_npz_features
 from common.datasets.preparation import prepare, standardised
@@ -51,6 +52,7 @@ def load_dataset(
     seed: int = 0,
     task: str | None = None,
     ignore: Sequence[str] = (),
+    most_bytes: int = MOST_BYTES,
 ) -> Dataset:
     """Read a source and prepare it for training; the same arguments give the same dataset.
 
@@ -65,6 +67,7 @@ def load_dataset(
             0 and 1); None means as the source says, or as the labels look: text and at most 20 distinct
             whole numbers are classes, other numbers are regression.
         ignore: columns to leave out, for CSV files and only for these.
+        most_bytes: a file that holds more, unpacked, is refused before it is unpacked.
 
     Raises:
         InvalidSpec: unknown source, arguments it does not take, a target where there are no columns.
@@ -83,9 +86,9 @@ def load_dataset(
     if path is None:
         raw = _embedded(source)
     elif path.suffix.lower() == ".npz":
-        raw = read_npz(path)
+        raw = read_npz(path, most_bytes)
     else:
-        raw = read_csv(path, target, task, ignore)
+        raw = read_csv(path, target, task, ignore, most_bytes)
     return prepare(raw, held_out=held_out, standardise=standardise, seed=seed, task=task)
 
 

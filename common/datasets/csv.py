@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,14 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.datasets.base import REGRESSION, RawData
-from common.datasets.files import reading, require_finite
+from common.datasets.files import MOST_BYTES, reading, require_finite
 from common.errors import InvalidData
 
 COLUMNS_SHOWN = 12
 """How many column names an error lists."""
+LONGEST_LINE = 1 << 24
+"""Characters: a line is in memory as a whole."""
 
 
-def read_csv(path: Path, target: str | None, task: str | None = None, ignore: Sequence[str] = ()) -> RawData:
+def read_csv(
+    path: Path,
+    target: str | None,
+    task: str | None = None,
+    ignore: Sequence[str] = (),
+    most_bytes: int = MOST_BYTES,
+) -> RawData:
     """All rows of a ``.csv`` or ``.csv.gz`` file; every column but the target and ``ignore`` is a feature.
 
     Args:
@@ -32,6 +41,7 @@ def read_csv(path: Path, target: str | None, task: str | None = None, ignore: Se
         task: None, or what to do with the labels. A target in which some cells are numbers and others are
             not is refused as a likely mistake unless a classification is asked for.
         ignore: names of columns to leave out.
+        most_bytes: reading stops, and the file is refused, where it holds more, unpacked.
 
     Returns:
         X dense; y numbers if every label is one, otherwise text.
@@ -43,7 +53,7 @@ def read_csv(path: Path, target: str | None, task: str | None = None, ignore: Se
     Cost: about a second for 2 million cells; 8 bytes a cell while reading.
     """
     with _opened(path) as stream:
-        table = _Table(path.name, stream)
+        table = _Table(path.name, _lines(path.name, stream, most_bytes))
         position = table.find_target(target)
         left_out = {position, *table.find_ignored(ignore, target)}
         features = [column for column in range(len(table.header)) if column not in left_out]
@@ -62,7 +72,7 @@ def read_columns(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
         InvalidData: as ``read_csv``; or a column is missing.
     """
     with _opened(path) as stream:
-        table = _Table(path.name, stream)
+        table = _Table(path.name, _lines(path.name, stream, MOST_BYTES))
         missing = [name for name in names if name not in table.header]
         if missing:
             raise InvalidData(path.name, f"must have the column {missing[0]}", table.shown_header())
@@ -80,12 +90,27 @@ def _opened(path: Path) -> Iterator[TextIO]:
             yield stream
 
 
+def _lines(name: str, stream: TextIO, most_bytes: int) -> Iterator[str]:
+    """The lines of a file, as long as neither one of them nor all together are too long."""
+    n_read, n_lines = 0, 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        n_read += len(line)
+        n_lines += 1
+        if len(line) > LONGEST_LINE:
+            raise InvalidData(
+                f"{name} line {n_lines}", f"must have at most {LONGEST_LINE} characters", "more"
+            )
+        if n_read > most_bytes:
+            raise InvalidData(name, f"must hold at most {most_bytes >> 20} MB (limits.data_mb)", "more")
+        yield line
+
+
 @dataclass
 class _Table:
     """A file being read: its header at once, then the cells of chosen columns."""
 
     name: str
-    stream: TextIO
+    stream: Iterator[str]
     header: list[str] = field(init=False)
     cells: array[float] = field(default_factory=lambda: array("d"))
     labels: list[str] = field(default_factory=list)
@@ -97,7 +122,8 @@ class _Table:
         if first is None:
             raise InvalidData(self.name, "must have a header row", "nothing but blank lines")
         self.header = [cell.strip() for cell in first]
-        repeated = [name for name in self.header if self.header.count(name) > 1]
+        counts = Counter(self.header)
+        repeated = [name for name in self.header if counts[name] > 1]
         if repeated:
             raise InvalidData(f"{self.name} header", "must name every column once", repeated[0])
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from common.errors import InvalidData
 
+MOST_BYTES = 4 << 30
+"""That a data file may hold, unpacked, unless something else is asked for."""
+
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:

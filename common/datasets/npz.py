@@ -9,22 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.arrays import array_names, read_arrays
 from common.datasets.base import RawData
-from common.datasets.files import reading, require_finite
+from common.datasets.files import MOST_BYTES, reading, require_finite
 from common.errors import InvalidData
 from common.models.base import Features
 
 DENSE_KEYS = ("X", "y")
 CSR_KEYS = ("data", "indices", "indptr", "shape", "y")
+MOST_FEATURES = 1 << 22
+"""Columns of sparse rows: each has a name, a mean and a scale, also where nothing is stored."""
 
 
-def read_npz(path: Path) -> RawData:
+def read_npz(path: Path, most_bytes: int = MOST_BYTES) -> RawData:
     """All rows of an ``.npz`` file.
 
     Args:
         path: with the arrays ``X`` (rows, features) and ``y`` (rows,); or ``data``, ``indices``,
             ``indptr``, ``shape`` (the parts of a CSR matrix) and ``y``. Labels are numbers or text.
             Arrays of Python objects are refused unread.
+        most_bytes: a file that holds more, unpacked, is refused before it is unpacked.
 
     Returns:
         X float64, dense or CSR; features are called x0, x1, ...
@@ -33,7 +37,7 @@ def read_npz(path: Path) -> RawData:
         InvalidData: the file cannot be read, the arrays are others, do not fit each other, or hold a
             number that is not finite.
     """
-    arrays = _load(path)
+    arrays = _load(path, most_bytes)
     y = arrays["y"]
     X = _dense(path.name, arrays["X"]) if "X" in arrays else _csr(path.name, arrays)
     if y.ndim != 1 or len(y) != X.shape[0]:
@@ -49,30 +53,25 @@ def read_npz_features(path: Path, n_features: int) -> Features:
     Raises:
         InvalidData: as ``read_npz``; or the number of features is another.
     """
-    arrays = _load(path, labels=False)
+    arrays = _load(path, MOST_BYTES, labels=False)
     X = _dense(path.name, arrays["X"]) if "X" in arrays else _csr(path.name, arrays)
     if X.shape[1] != n_features:
         raise InvalidData(f"{path.name} X", f"must have {n_features} features", X.shape[1])
     return X
 
 
-def _load(path: Path, labels: bool = True) -> dict[str, NDArray[Any]]:
+def _load(path: Path, most_bytes: int, labels: bool = True) -> dict[str, NDArray[Any]]:
     """The arrays of one of the two layouts."""
     with reading(path):
-        try:
-            if not zipfile.is_zipfile(path):
-                raise InvalidData("data file", "must be an .npz archive", str(path))
-            with np.load(path, allow_pickle=False) as opened:
-                names = DENSE_KEYS if "X" in opened.files else CSR_KEYS
-                wanted = [name for name in names if labels or name != "y"]
-                if any(name not in opened.files for name in wanted):
-                    rule = f"must hold the arrays {', '.join(DENSE_KEYS)}, or {', '.join(CSR_KEYS)}"
-                    raise InvalidData(path.name, rule, sorted(opened.files))
-                return {name: opened[name] for name in wanted}
-        except ValueError as error:
-            # numpy raises it for pickled objects and for broken headers.
-            reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
-            raise InvalidData("data file", f"must hold plain arrays ({reason})", str(path)) from None
+        if not zipfile.is_zipfile(path):
+            raise InvalidData("data file", "must be an .npz archive", str(path))
+        found = array_names(path)
+        names = DENSE_KEYS if "X" in found else CSR_KEYS
+        wanted = [name for name in names if labels or name != "y"]
+        if any(name not in found for name in wanted):
+            rule = f"must hold the arrays {', '.join(DENSE_KEYS)}, or {', '.join(CSR_KEYS)}"
+            raise InvalidData(path.name, rule, sorted(found))
+        return read_arrays(path, most_bytes, wanted)
 
 
 def _dense(name: str, X: NDArray[Any]) -> NDArray[np.float64]:
@@ -89,12 +88,15 @@ def _csr(name: str, arrays: dict[str, NDArray[Any]]) -> Features:
 
     for key in ("data", "indices", "indptr", "shape"):
         _require_numbers(f"{name} {key}", arrays[key])
-    shape = tuple(int(size) for size in arrays["shape"].reshape(-1))
-    if len(shape) != 2 or min(shape) < 1:
-        raise InvalidData(f"{name} shape", "must have rows and columns, at least one of each", shape)
-    for key in ("indices", "indptr"):
+    for key in ("indices", "indptr", "shape"):
         if arrays[key].dtype.kind not in "iu":
             raise InvalidData(f"{name} {key}", "must be whole numbers", arrays[key].dtype.name)
+    if arrays["shape"].size != 2 or arrays["shape"].min() < 1:
+        rule = "must have rows and columns, at least one of each"
+        raise InvalidData(f"{name} shape", rule, arrays["shape"].reshape(-1)[:4].tolist())
+    shape = tuple(int(size) for size in arrays["shape"].reshape(-1))
+    if shape[1] > MOST_FEATURES:
+        raise InvalidData(f"{name} shape", f"must have at most {MOST_FEATURES} columns", shape[1])
     try:
         parts = (arrays["data"].astype(np.float64), arrays["indices"], arrays["indptr"])
         X = scipy.sparse.csr_array(parts, shape=shape)

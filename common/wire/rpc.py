@@ -46,10 +46,23 @@ _COMMON: Options = [
 # ---- options, addresses and credentials -------------------------------------------------------------------
 
 
-def server_options() -> Options:
-    """Options of the master's server."""
+def server_options(most_connections: int | None = None) -> Options:
+    """Options of the master's server.
+
+    Args:
+        most_connections: that may be open at a time; more are closed as they come. None: any number.
+    """
+    limits = [] if most_connections is None else [("grpc.max_allowed_incoming_connections", most_connections)]
     return [
         *_COMMON,
+        *limits,
+        # A worker has a session and some fetches, an operator a watch and a question.
+        ("grpc.max_concurrent_streams", 8),
+        ("grpc.max_metadata_size", 8 << 10),
+        ("grpc.absolute_max_metadata_size", 16 << 10),
+        # Who connects and says nothing, or has nothing more to say, makes room.
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_connection_idle_ms", 60_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
         ("grpc.http2.max_ping_strikes", 0),
         # Two masters on one port would each get some of the workers.

@@ -25,7 +25,11 @@ ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1
 
 
 class Cluster:
-    """A master process and its workers; everything is ended by ``close``."""
+    """A master process and its workers; everything is ended by ``close``.
+
+    Attributes:
+        prefix: goes before the command of whoever is started next. more: arguments of all.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
@@ -33,6 +37,8 @@ class Cluster:
         self.master: subprocess.Popen[str]
         self.workers: dict[str, subprocess.Popen[str]] = {}
         self.address = ""
+        self.prefix: list[str] = []
+        self.more: tuple[str, ...] = ()
 
     def start_master(self, *overrides: str, listen: str = "127.0.0.1:0") -> None:
         announce = self.root / "announce.json"
@@ -106,7 +112,7 @@ class Cluster:
     def _spawn(self, role: str, *arguments: str) -> subprocess.Popen[str]:
         name = role if role == "master" else arguments[arguments.index("--name") + 1]
         with (self.root / f"{name}.log").open("a") as log:
-            command = [sys.executable, "-m", role, *arguments]
+            command = [*self.prefix, sys.executable, "-m", role, *arguments, *self.more]
             return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=ENVIRONMENT)
 
     def _ask(self, question: Callable[[rpc.ControlClient], Any]) -> Any:

@@ -180,7 +180,7 @@ def tells_too_much_of_a_chunk(monkeypatch):
 
     def wrong(self, verdict: Verdict):
         record = right(self, verdict)
-        self._waiting = replace(record, chunks=record.chunks + record.chunks[:1])
+        self._waiting = replace(record, chunks=(*record.chunks, record.chunks[0]))
         return record
 
     monkeypatch.setattr(Chronicle, "close_round", wrong)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import threading
+
+from gradcode.chaos.vitals import MOST_BYTES, Life, Vitals, growth_of, read_vitals
+
+
+def life(**grown: int) -> Life:
+    """100 s of a process; in its last quarter it holds so much more."""
+    made = Life("w0", 1, 0.0)
+    for second in range(100):
+        late = second >= 75
+        values = {name: start + (grown.get(name, 0) if late else 0) for name, start in START.items()}
+        made.samples.append(Vitals(second, **values))
+    return made
+
+
+START = {"n_files": 20, "n_bytes": 100 << 20, "n_threads": 8}
+
+
+def test_this_process_is_seen(tmp_path):
+    before = read_vitals(os.getpid(), 1.0)
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with (tmp_path / "a").open("w"):
+        after = read_vitals(os.getpid(), 2.0)
+    stop.set()
+    thread.join()
+    assert after.n_files == before.n_files + 1
+    assert after.n_threads == before.n_threads + 1
+    assert before.n_bytes > 10 << 20
+
+
+def test_a_process_that_is_gone_has_no_vitals():
+    assert read_vitals(2**22 + 1, 0.0) is None
+
+
+def test_what_grows_is_named():
+    assert growth_of(life()).leaks == ""
+    assert growth_of(life(n_files=7)).leaks == "7 open files"
+    assert growth_of(life(n_threads=5)).leaks == "5 threads"
+    assert growth_of(life(n_bytes=MOST_BYTES)).leaks == ""
+    assert growth_of(life(n_bytes=20 << 20, n_files=100)).leaks == "100 open files, 20971520 bytes of memory"
+
+
+def test_a_short_life_says_nothing():
+    short = life()
+    del short.samples[30:]
+    assert growth_of(short) is None
