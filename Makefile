@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto lock bench soak verify-deploy clean
+.PHONY: help demo test check format proto lock bench soak audit verify-deploy clean
 
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
@@ -15,6 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 JOBS ?= 2
 SOAK ?= 20
 SOAK_MINUTES ?= 5
+FUZZ_INPUTS ?= 10000000
 SOAK_SEED ?= $(shell date +%s)000
 CHAOS_MINUTES ?= 10
 LONG_ROUNDS ?= 100000
@@ -47,12 +48,18 @@ lock: $(VENV)/installed-dev  ## write the image's lock files anew, with today's 
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-soak: $(VENV)/installed-dev  ## what takes long: failure search, chaos, 100,000 rounds, the end-to-end tests 20 times
+soak: $(VENV)/installed-dev  ## what takes long: fuzzing, failure search, chaos, 100,000 rounds, the end-to-end tests 20 times
+	$(BIN)/python -m gradcode.lab.fuzz --inputs $(FUZZ_INPUTS) --seed $(SOAK_SEED)
+	$(BIN)/python -m gradcode.lab.fuzz --engine atheris --target request --seconds 60
 	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
 	$(BIN)/python -m gradcode.chaos --minutes $(CHAOS_MINUTES) --seed $(SOAK_SEED)
 	$(BIN)/python -m gradcode.chaos --long-run $(LONG_ROUNDS)
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
+
+audit: $(VENV)/installed-dev  ## look up known holes in what the image installs; needs the network
+	@$(PIP) pip-audit
+	@$(BIN)/python deploy/docker/audit.py
 
 verify-deploy:  ## build the image, run its containers for real, and check what they promise; needs Docker
 	deploy/docker/verify.sh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from common.errors import RunFailed
@@ -35,6 +36,16 @@ class AppendedFile:
     def held_bytes(self) -> int:
         """Bytes that wait for room on the disk; 0 in good times."""
         return len(self._held)
+
+    @property
+    def number(self) -> int:
+        """The system's number of the open file."""
+        return self._file.fileno()
+
+    @property
+    def n_bytes(self) -> int:
+        """Its length on the disk."""
+        return os.fstat(self._file.fileno()).st_size
 
     @property
     def closed(self) -> bool:

@@ -7,6 +7,7 @@
     |-- InvalidData              a data file that cannot be used            exit 2
     |-- Unreachable              no master answers at the address           exit 3
     |-- RunFailed                the run ended without a usable result      exit 3
+    |-- RunIsOver                the run has ended, and is not run again    exit 0
     `-- ProtocolError            a peer broke the protocol: its link ends, the run goes on
 
 Stragglers, late messages, lost workers and deadlines are values, not errors.
@@ -19,6 +20,10 @@ class GradcodeError(Exception):
     """Base of everything gradcode raises on purpose; ``exit_code`` is what a command ends with."""
 
     exit_code = 3
+
+    def __str__(self) -> str:
+        # What is quoted may come from a file or a peer: it must neither break the line nor reach a terminal.
+        return "".join(each if each.isprintable() else " " for each in super().__str__())
 
 
 class _Named(GradcodeError):
@@ -49,6 +54,12 @@ class RunFailed(GradcodeError):
     """The run ended without a usable result; the text says why."""
 
 
+class RunIsOver(GradcodeError):
+    """The run ended earlier, as it should; the text says why."""
+
+    exit_code = 0
+
+
 class ProtocolError(GradcodeError):
     """A peer broke the protocol. ``kind`` is a short constant word used as a metric label."""
 
@@ -59,5 +70,8 @@ class ProtocolError(GradcodeError):
 
 
 def _shown(value: object, limit: int = 80) -> str:
-    text = repr(value).replace("\n", " ")
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # lists in lists in lists, numbers of thousands of digits
+        text = f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= limit else text[: limit - 3] + "..."

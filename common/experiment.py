@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from common.errors import InvalidSpec
 from common.settings import (
+    CheckpointSettings,
     DataSettings,
     DeadlineSettings,
     DelaySettings,
@@ -88,6 +89,10 @@ class Experiment(Settings):
     )
     limits: LimitSettings = Field(
         default=LimitSettings(), description="what is refused before it can do harm"
+    )
+    checkpoint: CheckpointSettings = Field(
+        default=CheckpointSettings(),
+        description="how a run is kept, so that it can go on after its master was lost",
     )
     delays: DelaySettings = Field(
         default=DelaySettings(),

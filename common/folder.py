@@ -9,6 +9,9 @@
         chunks.csv          one ChunkRow a line, written within a second
         parameters.npz      the trained model, with all that predicting needs
         summary.json        written last: why the run ended, and the totals
+        run.json            id of the run and how often its master was started
+        checkpoints/        where the run can go on, unless they are kept elsewhere
+        superseded.*        records and chunks of rounds that were played again after a restart
 
 The folder of a killed master can be read: every file is either whole or ends with a torn line.
 """
@@ -16,18 +19,17 @@ The folder of a killed master can be read: every file is either whole or ends wi
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,9 @@ from numpy.typing import NDArray
 from common.appending import AppendedFile
 from common.arrays import read_arrays
 from common.chunk_lines import CHUNK_COLUMNS, chunk_lines
+from common.environment import environment
 from common.errors import InvalidData, InvalidSpec, RunFailed
+from common.files import replace
 from common.history import (
     ChunkRow,
     ChunkState,
@@ -45,11 +49,11 @@ from common.history import (
     summarise,
     to_json,
 )
-from common.version import __version__
+from common.reopening import Lock, Mark, cut
 
 EXPERIMENT, ENVIRONMENT, SUMMARY = "experiment.toml", "environment.json", "summary.json"
 HISTORY, CHUNKS, PARAMETERS = "history.jsonl", "chunks.csv", "parameters.npz"
-PACKAGES = ("grpcio", "numpy", "protobuf", "pydantic", "scikit-learn", "scipy")
+RUN, CHECKPOINTS, SUPERSEDED = "run.json", "checkpoints", "superseded"
 FLUSH_SECONDS = 1.0
 MOST_PENDING_BYTES = 1 << 18
 """Of chunk rows that are held back at most."""
@@ -82,27 +86,37 @@ class SavedModel:
 
 
 class RunFolder:
-    """The folder of one run, open for writing; made by `create`, or from a path that holds no run yet.
+    """The folder of one run, open for writing; made by `create`, or from a path.
+
+    Only one process at a time has it open.
 
     Args:
         path: the folder; made if missing.
+        again: it may hold a run, which is taken up again; `cut` then says where.
 
     Raises:
-        InvalidSpec: the folder holds a run already, or cannot be written.
+        InvalidSpec: the folder holds a run already, is in use, or cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, again: bool = False) -> None:
         self.path = Path(path)
+        mode: Literal["ab", "xb"] = "ab" if again else "xb"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # "x" makes the refusal atomic: of two runs that choose the same folder, one gets it.
-            self._history = AppendedFile(self.path / HISTORY, "xb")
-            self._chunks = AppendedFile(self.path / CHUNKS, "xb")
+            self._history = AppendedFile(self.path / HISTORY, mode)
+            self._lock = Lock(self._history.number, self.path)
+            self._chunks = AppendedFile(self.path / CHUNKS, mode)
         except FileExistsError:
             raise InvalidSpec("run folder", "must not hold a run already", str(path)) from None
         except OSError as error:
             raise InvalidSpec("run folder", f"must be writable ({error.strerror})", str(path)) from None
-        self._pending = bytearray(",".join(CHUNK_COLUMNS).encode() + b"\n")
+        self._pending = bytearray()
+        self._flushed = 0.0
+        if not again:
+            self._begin_chunks()
+
+    def _begin_chunks(self) -> None:
+        self._pending += ",".join(CHUNK_COLUMNS).encode() + b"\n"
         self.flush()
 
     @classmethod
@@ -136,6 +150,45 @@ class RunFolder:
     def write_environment(self) -> None:
         """Write environment.json: what the run runs on; no host name, no user, no path."""
         self._replace(ENVIRONMENT, strict_json(environment(), indent=2).encode() + b"\n")
+
+    def write_run(self, facts: dict[str, Any]) -> None:
+        """Write run.json; survives a power cut."""
+        self._replace(RUN, strict_json(facts, indent=2).encode() + b"\n", durable=True)
+
+    def mark(self) -> Mark:
+        """How far the run is written: what was added up to now, chunks held back included."""
+        self.flush()
+        return Mark(*(file.n_bytes + file.held_bytes for file in (self._history, self._chunks)))
+
+    def sync(self) -> None:
+        """Have what was written survive a power cut; from any thread. Cost: some milliseconds.
+
+        Raises:
+            OSError: the disk says no.
+        """
+        for file in (self._history, self._chunks):
+            if file.held_bytes:
+                raise OSError(errno.ENOSPC, "records still wait for room on the disk")
+            if not file.closed:
+                os.fsync(file.number)
+
+    def cut(self, mark: Mark) -> int:
+        """Take the run up at ``mark``: what was written after it goes to the files superseded.*.
+
+        A summary is gone: the run goes on. Returns how many rounds were cut off.
+
+        Raises:
+            RunFailed: a file cannot be written.
+        """
+        try:
+            n_rounds = cut(self.path / HISTORY, mark.history, self.path / f"{SUPERSEDED}.jsonl")
+            cut(self.path / CHUNKS, mark.chunks, self.path / f"{SUPERSEDED}.csv")
+            (self.path / SUMMARY).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunFailed(f"cannot write the run folder {self.path}: {error.strerror}") from None
+        if not mark.chunks:
+            self._begin_chunks()
+        return n_rounds
 
     def write_parameters(self, model: SavedModel) -> None:
         """Write parameters.npz in one piece: a reader sees the former one or this one.
@@ -187,14 +240,21 @@ class RunFolder:
             reason: why the run ended, in words. exit_code: 0, 2, 3 or 130.
             more: further entries, such as the final score; they win over the totals of `summarise`.
         """
-        self.close()
+        self._close_files()
         totals = summarise(iter_history(self.path))
         summary = {"reason": reason, "exit_code": exit_code, **totals, **more}
         self._replace(SUMMARY, strict_json(summary, indent=2).encode() + b"\n")
+        self.close()
         return summary
 
     def close(self) -> None:
-        """Write what is held back and close the files; closing twice is no harm."""
+        """Write what is held back, close the files, let others have the folder; twice is no harm."""
+        try:
+            self._close_files()
+        finally:
+            self._lock.release()
+
+    def _close_files(self) -> None:
         if not self._chunks.closed:
             try:
                 self.flush()
@@ -202,31 +262,11 @@ class RunFolder:
             finally:
                 self._history.close()
 
-    def _replace(self, name: str, data: bytes) -> None:
-        fresh = self.path / f".{name}.new"
+    def _replace(self, name: str, data: bytes, durable: bool = False) -> None:
         try:
-            fresh.write_bytes(data)
-            os.replace(fresh, self.path / name)
+            replace(self.path / name, data, durable)
         except OSError as error:
             raise RunFailed(f"cannot write {self.path / name}: {error.strerror}") from None
-
-
-def environment() -> dict[str, Any]:
-    """Versions of Python, gradcode and the packages it stands on, platform and number of processors."""
-    return {
-        "gradcode": __version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processors": os.cpu_count(),
-        "packages": {name: _version(name) for name in PACKAGES},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 # ---- reading --------------------------------------------------------------------------------------------
@@ -331,7 +371,7 @@ def read_summary(path: str | Path) -> dict[str, Any] | None:
     text = _bytes_of(folder / SUMMARY).decode(errors="replace")
     try:
         held = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):
         raise InvalidData(SUMMARY, "must be one JSON object", str(path))

@@ -127,7 +127,7 @@ def record_from_json(line: str) -> RoundRecord:
     """
     try:
         held = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):
         raise InvalidData("history line", "must be one JSON object", line)

@@ -173,6 +173,21 @@ class InterruptionSettings(Settings):
         return value
 
 
+class CheckpointSettings(Settings):
+    """How a run is kept, so that it can go on after its master was lost."""
+
+    every_seconds: NotNegative = Field(
+        default=10.0, description="between two checkpoints at least; 0: not by time"
+    )
+    every_rounds: int | None = Field(default=None, ge=1, description="also after so many rounds")
+    keep: int = Field(default=3, ge=1, le=1000, description="so many of the newest are kept")
+    url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="where: a folder, or a URL that fsspec knows; left out: in the run's folder",
+    )
+
+
 class DelaySettings(Settings):
     """Delays injected on purpose, to see stragglers on a quiet machine."""
 

@@ -32,7 +32,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InvalidSpec("experiment file", "must be text in UTF-8", str(path)) from None
     try:
-        return tomllib.loads(text)
+        return _loads(text)
     except tomllib.TOMLDecodeError as error:
         lines = text.splitlines() or [""]
         found = _LINE.search(str(error))
@@ -42,6 +42,17 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise InvalidSpec(f"{path}, line {number}", f"must be TOML ({what})", shown) from None
 
 
+def _loads(text: str) -> dict[str, Any]:
+    """What ``text`` holds; what the standard library cannot cope with is no TOML either."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise tomllib.TOMLDecodeError(what) from None
+
+
 def parse_value(text: str) -> Any:
     """What ``text`` means as a TOML value, or ``text`` itself where it is none.
 
@@ -49,7 +60,7 @@ def parse_value(text: str) -> Any:
     (50, True, '50', 'uncoded(8)')
     """
     try:
-        held = tomllib.loads(f"value = {text}")
+        held = _loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     # A line break in the text could smuggle in further keys.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ import typer
 from common.errors import GradcodeError
 from common.version import __version__
 from gradcode.cli_ask import SCALE_EPILOG, scale
-from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Plain, compare, report
+from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Format, Plain, compare, report
 from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
@@ -32,15 +31,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(monitor, name="monitor")
-
-
-class Format(StrEnum):
-    """How a run is shown."""
-
-    auto = "auto"
-    live = "live"
-    text = "text"
-    json = "json"
 
 
 Overrides = Annotated[
@@ -64,6 +54,7 @@ Examples:
   gradcode init mine.toml && gradcode train mine.toml
   gradcode train mine.toml --set "code=cyclic_repetition(n, 3)" --set rounds=50
   gradcode train --format json | jq .loss
+  gradcode train --resume runs/mine-20250304-120000
 
 \b
 Exit codes:
@@ -86,7 +77,10 @@ def train(
     ] = Format.auto,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Where run folders go.")] = Path("runs"),
     run_folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The run's own folder; must not hold a run.")
+        Path | None, typer.Option(metavar="DIR", help="The run's own folder; a run there goes on.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with the run in this folder, as it says.")
     ] = None,
     port: Annotated[
         int, typer.Option(help="Port of the master on 127.0.0.1; 0: a free one.", min=0, max=65535)
@@ -107,7 +101,9 @@ def train(
     Without an experiment this is the demo: handwritten digits, 8 workers, one of them 5 times slower, one
     that freezes for a while and one that is killed, so that you see stragglers being absorbed.
     """
-    wanted = _experiment(experiment, overrides)
+    from gradcode.commands_train import resumed
+
+    wanted = resumed(resume, experiment, overrides) if resume else _experiment(experiment, overrides)
     if show:
         from common.experiment import to_toml
 
@@ -117,7 +113,8 @@ def train(
     from gradcode.commands_train import train as run
 
     usual = 8 if wanted.workers == "joined" else wanted.workers
-    options = TrainOptions(_form(form), runs, run_folder, port, metrics, processes or usual, keep_logs)
+    folder = resume or run_folder
+    options = TrainOptions(_form(form), runs, folder, port, metrics, processes or usual, keep_logs)
     raise typer.Exit(run(wanted, options))
 
 

@@ -9,6 +9,15 @@ from typing import Annotated
 import typer
 
 
+class Format(StrEnum):
+    """How a run is shown."""
+
+    auto = "auto"
+    live = "live"
+    text = "text"
+    json = "json"
+
+
 class Plain(StrEnum):
     """How an answer is printed."""
 

@@ -15,15 +15,16 @@ import grpc
 import grpc.aio
 from rich.console import Console
 
-from common.errors import GradcodeError, ProtocolError
-from common.experiment import Experiment, to_toml
-from common.folder import HISTORY, read_history, read_summary
+from common.errors import GradcodeError, InvalidSpec, ProtocolError
+from common.experiment import Experiment, load_experiment, to_toml
+from common.folder import EXPERIMENT, HISTORY, read_history, read_summary
 from common.history import RoundRecord, record_from_json, strict_json, to_json
 from common.wire.control import RunStatus, WorkerStatus
 from common.wire.rpc import ControlClient, client_options
 from gradcode.display import Board, LiveDisplay, note_line, round_line
 from gradcode.local import POLL_SECONDS, Announced, LocalProcesses
 from gradcode.summary import RunSummary, as_text, summarise_run
+from master.resume import locate
 
 FRAME_SECONDS = 0.1
 """Between two drawings of the live board."""
@@ -192,11 +193,12 @@ class HistoryTail:
     """The records that were added to a run's history since the last look.
 
     Args:
-        folder: of the run.
+        folder: of the run. told_bytes: length of the part that nobody wants to see again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, told_bytes: int = 0) -> None:
         self._file = (folder / HISTORY).open("rb")
+        self._file.seek(told_bytes)
         self._torn = b""
 
     def read(self) -> list[RoundRecord]:
@@ -236,6 +238,19 @@ class Interrupts:
         self._heard(self.count)
 
 
+def resumed(folder: Path, file: Path | None, overrides: list[str] | None) -> Experiment:
+    """The experiment of the run in ``folder``, which is to go on.
+
+    Raises:
+        InvalidSpec: the folder holds no run, or something else is asked for as well.
+    """
+    if file is not None or overrides:
+        raise InvalidSpec("--resume", "takes no EXPERIMENT and no --set: the run has its own", str(folder))
+    if not (folder / EXPERIMENT).exists():
+        raise InvalidSpec("--resume", f"must be a run folder, with {EXPERIMENT} in it", str(folder))
+    return load_experiment(folder / EXPERIMENT)
+
+
 def train(experiment: Experiment, options: TrainOptions) -> int:
     """Run an experiment on this machine to its end.
 
@@ -244,7 +259,10 @@ def train(experiment: Experiment, options: TrainOptions) -> int:
 
     Raises:
         ProcessEnded: the master could not begin, or all workers ended before the first round.
+        InvalidSpec: the folder holds a run of another experiment. RunIsOver: one that has ended.
     """
+    # The master would say so too, but it takes a second to start.
+    locate(experiment, options.run_folder, options.runs, False)
     return asyncio.run(_train(experiment, options))
 
 
@@ -263,8 +281,10 @@ async def _train(experiment: Experiment, options: TrainOptions) -> int:
                 processes.start_master(to_toml(experiment), options.master_arguments())
                 announced = await processes.announced()
                 view.begin(announced)
+                # Rounds from before a restart were told then.
+                told_bytes = (Path(announced.folder) / HISTORY).stat().st_size
                 processes.start_workers(announced.address, options.n_workers)
-                await _follow(processes, announced, view, interrupts)
+                await _follow(processes, announced, view, interrupts, told_bytes)
                 await processes.wait_for_workers()
             except GradcodeError:
                 if interrupts.count:
@@ -289,10 +309,14 @@ def _exit_code(master_code: int | None, n_interrupts: int) -> int:
 
 
 async def _follow(
-    processes: LocalProcesses, announced: Announced, view: View, interrupts: Interrupts
+    processes: LocalProcesses,
+    announced: Announced,
+    view: View,
+    interrupts: Interrupts,
+    told_bytes: int,
 ) -> None:
     """Show the run until its master has ended."""
-    tail = HistoryTail(Path(announced.folder))
+    tail = HistoryTail(Path(announced.folder), told_bytes)
     began = False
     async with grpc.aio.insecure_channel(announced.address, options=client_options()) as channel:
         client = ControlClient(channel, timeout_seconds=1.0)

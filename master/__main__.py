@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   python -m master experiment.toml --set workers=4
   python -m master --listen 0.0.0.0:7070 --token-file token --set workers=joined
 
+  python -m master experiment.toml --resume         goes on where a master was killed or interrupted
+
 exit codes: 0 the run ended, 2 bad input, 3 the run failed or diverged, 130 interrupted
 """
 
@@ -73,7 +75,12 @@ def main(argv: list[str] | None = None) -> int:
         help="so many places have metrics of their own, above that the slowest (default %(default)s)",
     )
     parser.add_argument("--runs", type=Path, default=defaults.runs, help="parent of run folders")
-    parser.add_argument("--run-folder", type=Path, help="the run's own folder; must not hold a run")
+    parser.add_argument("--run-folder", type=Path, help="the run's own folder; a run there goes on")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with this experiment's newest unfinished run",
+    )
     parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
     parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
     parser.add_argument(
@@ -91,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
             metrics=given.metrics,
             runs=given.runs,
             folder=given.run_folder,
+            resume=given.resume,
             token=read_token(given.token_file),
             announce=given.announce,
             metrics_places=given.metrics_places,

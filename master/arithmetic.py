@@ -7,7 +7,7 @@ answered by events; the clock that times them is an argument.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,12 @@ class Steps(Protocol):
 
     def step(self, gradient: NDArray[np.float64]) -> None:
         """Take a step with the gradient of the mean loss at ``point``."""
+
+    def state(self) -> Mapping[str, Any]:
+        """All that steps change; its arrays stay as they are."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``."""
 
 
 class Arithmetic:

@@ -84,6 +84,7 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
     membership = experiment.membership
     stop = experiment.stop
     deadline = experiment.deadline
+    checkpoint = experiment.checkpoint
     return RunSettings(
         # Making and checking a code may take a second, and the run begins in the event loop: do it once.
         make_code=cache(partial(build_code, experiment, dataset, n_parameters)),
@@ -105,6 +106,8 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
         gradient_tolerance=stop.gradient_tolerance,
         max_seconds=stop.max_seconds,
         evaluate_every=experiment.evaluate_every,
+        checkpoint_seconds=checkpoint.every_seconds or None,
+        checkpoint_rounds=checkpoint.every_rounds,
     )
 
 

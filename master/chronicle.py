@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from common.history import RoundRecord
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from common.history import RoundRecord, record_from_json, to_json
 from master.bookkeeping import Ledger, Totals, add_up, with_score
 from master.events import ChunkFinished, Command, Note, Record
 from master.paces import Paces
 from master.policies import Verdict
 from master.round import Round
+from master.snapshot import by_place
 
 REMEMBERED_STARTS = 1000
 """For so many rounds back a late chunk can be told how late it is."""
@@ -25,6 +30,8 @@ class Chronicle:
         self.last_record: RoundRecord | None = None
         self.score: float | None = None
         self.first_started_at: float | None = None
+        self.seconds_before = 0.0
+        """Seconds that the run had lasted when this process took it up."""
         self.ledger = Ledger(-1, 0, 0.0, None, n_rows)
         self._n_rows = n_rows
         self._told: list[str] = []
@@ -37,8 +44,8 @@ class Chronicle:
         return self.first_started_at is not None
 
     def run_seconds(self, now: float) -> float:
-        """Seconds since the first round started; 0 before."""
-        return 0.0 if self.first_started_at is None else now - self.first_started_at
+        """Seconds since the first round started, in this process or another; 0 before."""
+        return self.seconds_before if self.first_started_at is None else now - self.first_started_at
 
     def at(self, run_seconds: float | None) -> float | None:
         """When that many seconds of the run have passed; None if never, or if no round has started."""
@@ -63,7 +70,7 @@ class Chronicle:
     def open_round(self, number: int, epoch: int, now: float, deadline_seconds: float | None) -> None:
         """A round starts."""
         if self.first_started_at is None:
-            self.first_started_at = now
+            self.first_started_at = now - self.seconds_before
         former, self.ledger = self.ledger, Ledger(number, epoch, now, deadline_seconds, self._n_rows)
         if former.number == number:
             self.ledger.take_late(former)
@@ -75,6 +82,31 @@ class Chronicle:
         after_seconds = now - self._starts.get(event.stamp.round, now)
         self.ledger.report_late(place, worker, event, after_seconds)
         return after_seconds
+
+    @property
+    def n_closed(self) -> int:
+        """Rounds that are done."""
+        return 0 if self.last_record is None else self.last_record.round + 1
+
+    @property
+    def closed_seconds(self) -> float:
+        """Seconds from the start of the run's first round to the last outcome."""
+        last = self.last_record
+        return 0.0 if last is None else last.start_seconds + last.seconds
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, for a checkpoint; of the round in hand nothing."""
+        last = None if self.last_record is None else to_json(self.last_record)
+        return {"totals": asdict(self.totals), "score": self.score, "last_record": last}
+
+    def restore(self, state: Mapping[str, Any], run_seconds: float) -> None:
+        """Remember what `state` gave, after JSON; the run had lasted so long."""
+        totals = dict(state["totals"])
+        self.totals = Totals(**{**totals, "straggles": by_place(totals["straggles"])})
+        self.score = state["score"]
+        last = state["last_record"]
+        self.last_record = None if last is None else record_from_json(last)
+        self.seconds_before = run_seconds
 
     def settle(self, ended: Round, paces: Paces) -> None:
         """The round in hand has its outcome."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from common.codes.base import Message, Requester, Term
 
@@ -48,6 +49,17 @@ class CollectTimes:
     def nobody_answered(self) -> None:
         """All answers took too long; the network may be slower than assumed: be twice as patient."""
         self._stretch = min(2 * self._stretch, MOST_STRETCH)
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, for a checkpoint."""
+        held = {"seconds": list(self._seconds), "bandwidths": list(self._bandwidths)}
+        return {**held, "stretch": self._stretch}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what `state` gave, after JSON."""
+        self._seconds.extend(map(float, state["seconds"]))
+        self._bandwidths.extend(map(float, state["bandwidths"]))
+        self._stretch = float(state["stretch"])
 
     def patience(self, n_messages: int) -> float:
         """Seconds to wait for ``n_messages`` asked at once: max(50 ms, 4 x median + bytes / bandwidth).

@@ -1,4 +1,4 @@
-"""What a driver counts."""
+"""What the driver counts, whoever keeps the numbers."""
 
 from __future__ import annotations
 

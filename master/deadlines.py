@@ -6,13 +6,14 @@ on its own deadlines would let one dead worker push the deadline up without boun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
+from typing import Any, Protocol
 
 from common.errors import InvalidSpec
 from master.outcome import Work
+from master.snapshot import by_place
 
 WEIGHT = 0.2
 """Weight of the newest observation in the remembered finishing time of a place."""
@@ -73,6 +74,14 @@ class FinishingTimes:
     def forget(self, place: int) -> None:
         """Another worker has taken the place: what was remembered says nothing of it."""
         self._seconds.pop(place, None)
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, for a checkpoint."""
+        return {"seconds": dict(self._seconds), "rounds": dict(self._rounds)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what `state` gave, after JSON."""
+        self._seconds, self._rounds = by_place(state["seconds"]), by_place(state["rounds"])
 
     def typical(self, live: Iterable[int]) -> float | None:
         """Median over the ``live`` places, in seconds; None until half of them were observed."""

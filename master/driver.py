@@ -26,6 +26,7 @@ from master.outbox import Outbox
 from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
+from master.snapshot import Origin, Snapshot
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
@@ -33,6 +34,8 @@ FRAME_BYTES = 512 * 1024
 
 WORRYING = ("lost", "short", "stuck", "chunks", "disk")
 """Kinds of notes that are logged as warnings."""
+
+ANEW = Origin()
 
 log = structlog.get_logger("gradcode.master")
 
@@ -45,6 +48,7 @@ class Driver:
         settings, arithmetic, orders: the run's parts.
         folder: where records go. counters: where counts go.
         listeners: are told of every record, after the folder has it. limits: of what workers may send.
+        origin: where the run begins. keep: makes a checkpoint; must not block.
     """
 
     def __init__(
@@ -59,13 +63,15 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
         listeners: Sequence[Callable[[RoundRecord], None]] = (),
         limits: Limits | None = None,
+        origin: Origin = ANEW,
+        keep: Callable[[Snapshot], None] = lambda snapshot: None,
     ) -> None:
         self.run = run
         self.name = name
         self.settings = settings
         self.clock = clock
         self.limits = limits or Limits()
-        self.training = Training(settings, clock())
+        self.training = Training(settings, clock(), origin.snapshot, origin.incarnations)
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
         self._arithmetic = arithmetic
         self._orders = orders
@@ -74,6 +80,7 @@ class Driver:
         self._scribe = Scribe(folder, counters, listeners, self._log)
         self._sessions: dict[int, Session] = {}
         self._events: deque[ev.Event] = deque()
+        self._origin = origin
         self._broken = False
         self._dropped = {"stale": 0, "duplicate": 0}
         self._n_links = 0
@@ -96,6 +103,7 @@ class Driver:
             ev.Evaluate: self._calculate,
             ev.Planned: lambda command: self._arithmetic.plan(command.code),
             ev.Record: self._record,
+            ev.Checkpoint: lambda command: keep(command.snapshot),
             ev.Note: self._note,
             ev.Finish: self._finish,
         }
@@ -105,6 +113,11 @@ class Driver:
     def begin(self) -> None:
         """Make the plan, and from now on wake up in time."""
         self._carry_out(self.training.begin())
+        for text in self._origin.told:
+            self._carry_out(self.training.chronicle.note("resumed", text))
+        # What was dropped before this start is counted already.
+        totals = self.training.chronicle.totals
+        self._dropped = {"stale": totals.stale_frames, "duplicate": totals.duplicate_frames}
         self._set_timer()
 
     def dispatch(self, event: ev.Event) -> None:
@@ -132,7 +145,6 @@ class Driver:
             self.finished.set_exception(error)
 
     def _count_dropped(self) -> None:
-        """Pass on what the core has dropped since the last time."""
         totals = self.training.chronicle.totals
         for kind, total in (("stale", totals.stale_frames), ("duplicate", totals.duplicate_frames)):
             for _ in range(total - self._dropped[kind]):
@@ -186,6 +198,8 @@ class Driver:
                 self.dispatch(ev.LinkReady(link, frame.incarnation))
         elif isinstance(frame, wire.Drain):
             self.dispatch(ev.LinkDraining(link))
+        elif isinstance(frame, wire.Alive):
+            self._send(link, frame)
         elif isinstance(frame, wire.Goodbye):
             self.close_session(session, f"it said goodbye: {frame.reason}")
         else:
@@ -368,7 +382,6 @@ class Driver:
         tell(command.text, kind=command.kind, **where, **self._in_round())
 
     def _in_round(self) -> dict[str, int]:
-        """The round in hand, for a log line."""
         number = self.training.next_round - 1
         return {} if number < 0 else {"round": number}
 

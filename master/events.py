@@ -6,10 +6,12 @@ simulator) owns clock, sockets and payloads; ``payload`` numbers below only name
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message, Term
 from common.history import RoundRecord
+from master.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,16 @@ Event = (
     | Tick
 )
 
+
+def method_of(kind: type) -> str:
+    """Name of the method that takes events of a kind.
+
+    >>> method_of(LinkUp)
+    '_link_up'
+    """
+    return re.sub(r"(?=[A-Z])", "_", kind.__name__).lower()
+
+
 # ---- commands -------------------------------------------------------------------------------------------
 
 
@@ -284,6 +296,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Keep this, with the optimiser's state as it is now, so that the run can go on from here."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something an operator wants to know, in words; ``kind`` is a short constant word."""
 
@@ -315,6 +334,7 @@ Command = (
     | Evaluate
     | Planned
     | Record
+    | Checkpoint
     | Note
     | Finish
 )

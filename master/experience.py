@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from common.codes.base import GradientCode
 from master.collecting import CollectTimes
@@ -42,6 +43,23 @@ class Experience:
         self._planner = Planner(code.assignment, code.n_parts) if code.scheduled else None
         self._collect_times = CollectTimes(message_bytes)
         self._n_rounds, self._warned = 0, False
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt under the present plan, for a checkpoint."""
+        return {
+            "paces": self.paces.state(),
+            "finishing": self._finishing.state(),
+            "collecting": self._collect_times.state(),
+            "n_rounds": self._n_rounds,
+            "warned": self._warned,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` gave, after JSON; the plan is the same, and made already."""
+        self.paces.restore(state["paces"])
+        self._finishing.restore(state["finishing"])
+        self._collect_times.restore(state["collecting"])
+        self._n_rounds, self._warned = state["n_rounds"], state["warned"]
 
     def plan_again(self, code: GradientCode, message_bytes: int, places: Mapping[int, int]) -> None:
         """As ``plan``, in the middle of a run; ``places``: former place -> new place of the same worker.

@@ -42,9 +42,13 @@ class Joining:
         timeout_seconds: how long to wait for all places to be taken.
         quiet_seconds: in the lobby (number of workers open): how long to wait for one more.
         now: the master's clock.
+        n_before: so many places had a worker when the run was left; it goes on when as many are back.
     """
 
-    def __init__(self, timeout_seconds: float, quiet_seconds: float, now: float) -> None:
+    def __init__(
+        self, timeout_seconds: float, quiet_seconds: float, now: float, n_before: int | None = None
+    ) -> None:
+        self._n_before = n_before
         self.newcomer_at: float | None = None
         self._timeout_seconds = timeout_seconds
         self._quiet_seconds = quiet_seconds
@@ -68,12 +72,13 @@ class Joining:
         """Begin when all places can compute, or at the timeout if the code can spare the missing ones."""
         if members.n_ready == members.n_places:
             return Begin()
-        if now < self._until:
-            return KeepWaiting()
         missing = members.n_places - members.n_linked
         spare = code.n_stragglers
         if code.enough_messages is not None:
             spare = max(spare, code.n_workers - code.enough_messages)
+        as_before = self._n_before is not None and members.n_ready >= max(1, self._n_before)
+        if now < self._until and not (as_before and missing <= spare):
+            return KeepWaiting()
         if missing > spare:
             came = f"{members.n_linked} of {members.n_places} workers came within {self._timeout_seconds:g} s"
             return GiveUp(f"{came}, and {code.spec} can do without {spare}")

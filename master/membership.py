@@ -9,6 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from master.snapshot import by_place
 
 SLOW_LINK_ROUNDS = 5
 """A place whose link did not take whole parameters in so many rounds is shown as having too slow a link."""
@@ -50,6 +53,8 @@ class Link:
 class Membership:
     """Seats links at places. ``n_places`` None means a lobby: nobody is seated until ``open`` is called.
 
+    The links' incarnations begin above ``incarnations``.
+
     Cost: O(log n) for a link that comes, O(number of spares) for one that goes.
 
     Attributes:
@@ -59,7 +64,7 @@ class Membership:
         version: grows whenever a link comes, goes, moves or is about to leave.
     """
 
-    def __init__(self, n_places: int | None) -> None:
+    def __init__(self, n_places: int | None, incarnations: int = 0) -> None:
         self.links: dict[int, Link] = {}
         self.n_linked = 0
         self.n_ready = 0
@@ -71,7 +76,7 @@ class Membership:
         self._by_name: dict[str, int] = {}
         self._former: dict[str, int] = {}
         self._last_name: dict[int, str] = {}
-        self._incarnations = 0
+        self._incarnations = incarnations
 
     @property
     def n_places(self) -> int:
@@ -154,6 +159,16 @@ class Membership:
                 self._seat(link, free)
                 seated.append(link)
         return seated
+
+    def state(self) -> dict[str, Any]:
+        """Who had which place, for a checkpoint."""
+        return {"former": dict(self._former), "names": dict(self._last_name)}
+
+    def restore(self, state: Mapping[str, Any]) -> dict[int, str]:
+        """Whoever had a place, by `state` after JSON, gets it again. Returns the last name at each place."""
+        self._former = dict(state["former"])
+        self._last_name = by_place(state["names"])
+        return dict(self._last_name)
 
     def resize(self, n_places: int, seats: Mapping[int, int], now: float) -> None:
         """Another number of places: every link gets a new incarnation and loads rows anew.

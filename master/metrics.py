@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from common.boundaries import SECONDS, SHORT_SECONDS
 from common.history import ChunkState, End, OutcomeKind, RoundRecord
+from master.checkpoint_metrics import CheckpointFamilies
+from master.checkpointer import CheckpointCounts
 from master.counts import Count, Counts, Spreads
 from master.exposition import exposition
 from master.scrape import MAX_PLACES, Scrape
@@ -78,6 +80,8 @@ class MasterMetrics:
         self._lag = Spreads("gradcode_event_loop_lag_seconds", lag, (), LAG_BUCKETS, self.registry).labels()
         self._scrape = Scrape(status, clock, wall_clock, max_places)
         self.registry.register(self._scrape)
+        self.checkpoints = CheckpointCounts(clock)
+        self.registry.register(CheckpointFamilies(self.checkpoints))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from statistics import median
+from typing import Any
+
+from master.snapshot import by_place
 
 WEIGHT = 0.2
 """Weight of the newest observation in what is remembered; the first few are averaged."""
@@ -61,6 +64,24 @@ class Paces:
     def typical_round_trip(self) -> float | None:
         """Median over places; None where it is not measured."""
         return median(self.round_trip_seconds.values()) if self.round_trip_seconds else None
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, for a checkpoint; what is in hand is left out."""
+        return {name: dict(values) for name, values in self._known().items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what `state` gave, after JSON."""
+        for name, values in self._known().items():
+            values.clear()
+            values.update(by_place(state[name]))
+
+    def _known(self) -> dict[str, dict[int, Any]]:
+        return {
+            "seconds": self.seconds,
+            "lead_seconds": self.lead_seconds,
+            "round_trip_seconds": self.round_trip_seconds,
+            "few": self._few,
+        }
 
     def forget(self, place: int) -> None:
         """Another worker sits there now."""

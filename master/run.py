@@ -6,10 +6,8 @@ import contextlib
 import json
 import resource
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -20,7 +18,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from common.datasets.base import Dataset
 from common.errors import GradcodeError, InvalidSpec, ProtocolError
-from common.experiment import Experiment, check_experiment, to_toml
+from common.experiment import Experiment, check_experiment
 from common.folder import RunFolder, SavedModel
 from common.models.base import Model
 from common.version import __version__
@@ -28,7 +26,10 @@ from common.wire import rpc
 from common.wire.control import Ending
 from master import build
 from master.arithmetic import Arithmetic
-from master.control import Control, RunFacts
+from master.checkpoint import Checkpoint
+from master.checkpointer import Checkpointer
+from master.control import Control
+from master.control import RunFacts as FixedFacts
 from master.driver import Driver
 from master.events import Finish, StopRequested
 from master.gate import Gate
@@ -36,9 +37,11 @@ from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
 from master.page_feed import PageFacts, PageFeed
+from master.resume import Begun, RunFacts, begin, facts_of, locate
 from master.scrape import MAX_PLACES
 from master.service import TokenCheck, TrainingFace, is_loopback, listen
 from master.settings import RunSettings
+from master.snapshot import Snapshot
 from master.status import RunStatus, run_status
 from master.watchers import Watchers
 
@@ -55,7 +58,9 @@ class MasterOptions:
     Attributes:
         listen: HOST:PORT, port 0 takes a free one. Beyond loopback a token is required.
         metrics: HOST:PORT of the status page, /metrics and /healthz, or ``off``.
-        runs: parent of run folders. folder: the run's own folder instead, or None.
+        runs: parent of run folders. folder: the run's own folder instead, or None; if it holds a run of the
+            same experiment that has not ended, that goes on.
+        resume: without ``folder``, the newest such run among ``runs`` goes on, if there is one.
         token: what workers and operators must send; None for no check.
         announce: file to write the real addresses to, or None.
         metrics_places: most places with metrics of their own; above that the slowest.
@@ -65,6 +70,7 @@ class MasterOptions:
     metrics: str = "127.0.0.1:9100"
     runs: Path = Path("runs")
     folder: Path | None = None
+    resume: bool = False
     token: str | None = None
     announce: Path | None = None
     metrics_places: int = MAX_PLACES
@@ -102,14 +108,21 @@ class Master:
         self._model: Model
         self._settings: RunSettings
         self._arithmetic: Arithmetic
+        self._path: Path | None
+        self._facts: RunFacts
+        self._checkpointer: Checkpointer
 
     def prepare(self) -> None:
         """Read the data and build the parts; may take seconds. Nothing is written before this succeeds.
 
         Raises:
-            InvalidSpec, InvalidData: the experiment or its data cannot be used.
+            InvalidSpec, InvalidData: the experiment, its data or its folder cannot be used.
+            RunIsOver: the folder holds a run that has ended.
         """
+        options = self.options
+        self._path = locate(self.experiment, options.folder, options.runs, options.resume)
         self._dataset = build.build_dataset(self.experiment)
+        self._facts = facts_of(self._path, self._dataset.digest)
         self._model = build.build_model(self.experiment, self._dataset)
         self._settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
         if self.experiment.workers != "joined":
@@ -134,19 +147,13 @@ class Master:
                 said = str(error) if isinstance(error, GradcodeError) else f"the master broke: {error!r}"
                 self._write_end(Finish(said, 3))
                 raise
+            await self._checkpointer.close()
             self._write_end(finish)
             log.info("the run is over", run=self.driver.run, reason=finish.reason, exit_code=finish.exit_code)
             return finish.exit_code
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
-        run_id = uuid.uuid4().hex[:12]
-        started_unix_seconds = time.time()
-        watchers = Watchers(run_id)
-        facts = PageFacts(
-            run_id, self.experiment.name, self.experiment.rounds, __version__, started_unix_seconds
-        )
-        page = PageFace(PageFeed(facts), self._status)
         metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
         limits = build.build_limits(self.experiment)
 
@@ -159,15 +166,18 @@ class Master:
         options = rpc.server_options(limits.connections)
         server = grpc.aio.server(interceptors=interceptors, options=options)
         self.address = await listen(server, self.options.listen)
+        page = PageFace(PageFeed(self._page_facts()), self._status)
         if self.options.metrics != "off":
             http = await start_http(self.options.metrics, metrics, self._status, self._exit_code, page)
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
-        self._make_folder()
+        begun = self._begin()
         stack.callback(self.folder.close)
+        watchers = Watchers(begun.facts.run)
+        self._checkpointer = Checkpointer(begun.checkpoints, metrics.checkpoints, self.folder.sync)
         orders = build.build_orders(self.experiment, self._dataset, self._model)
         self.driver = Driver(
-            run_id,
+            begun.facts.run,
             self.experiment.name,
             self._settings,
             self._arithmetic,
@@ -175,10 +185,12 @@ class Master:
             self.folder,
             metrics,
             listeners=(watchers.hear_record, page.hear_record),
+            origin=begun.origin,
+            keep=self._keep,
             limits=limits,
         )
         stack.callback(self.driver.close)
-        self._add_services(server, watchers, started_unix_seconds)
+        self._add_services(server, watchers)
         await server.start()
         stack.push_async_callback(server.stop, GRACE_SECONDS)
         stack.callback(lambda: watchers.end(self._ending()))
@@ -188,18 +200,35 @@ class Master:
         stack.push_async_callback(lag.stop)
         self._announce()
 
-    def _make_folder(self) -> None:
-        if self.options.folder is not None:
-            self.folder = RunFolder(self.options.folder)
-        else:
-            self.folder = RunFolder.create(self.options.runs, self.experiment.name, datetime.now())
-        self.folder.write_experiment(to_toml(self.experiment))
-        self.folder.write_environment()
+    def _page_facts(self) -> PageFacts:
+        begun = self._facts.started_unix_seconds
+        return PageFacts(self._facts.run, self.experiment.name, self.experiment.rounds, __version__, begun)
 
-    def _add_services(self, server: grpc.aio.Server, watchers: Watchers, started_unix_seconds: float) -> None:
+    def _begin(self) -> Begun:
+        """Open the folder; the optimiser stands where the run goes on."""
+        optimizer, digest = self._arithmetic.optimizer, self._dataset.digest
+        at = (self._path, self.options.runs)
+        begun = begin(self.experiment, self._facts, *at, digest, optimizer.restore)
+        self.folder, self._facts = begun.folder, begun.facts
+        return begun
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Have a checkpoint written. No step is being taken now, so the optimiser's state fits."""
+        self._checkpointer.take(
+            Checkpoint(
+                run=self._facts.run,
+                written_unix_seconds=time.time(),
+                mark=self.folder.mark(),
+                snapshot=snapshot,
+                optimizer=self._arithmetic.optimizer.state(),
+            )
+        )
+
+    def _add_services(self, server: grpc.aio.Server, watchers: Watchers) -> None:
         face = TrainingFace(self.driver, self._dataset)
-        facts = RunFacts(self.experiment.rounds, str(self.folder.path), started_unix_seconds, __version__)
-        control = Control(self.driver, facts, time.monotonic)
+        begun = self._facts.started_unix_seconds
+        fixed = FixedFacts(self.experiment.rounds, str(self.folder.path), begun, __version__)
+        control = Control(self.driver, fixed, time.monotonic)
         healthy = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
         server.add_generic_rpc_handlers(

@@ -26,6 +26,7 @@ class RunSettings:
             workers as are there; ``wait`` leaves it empty.
         target_loss, gradient_tolerance, max_seconds: further reasons to stop, or None.
         evaluate_every: score after every so many rounds; 0 scores only at the end.
+        checkpoint_seconds, checkpoint_rounds: make a checkpoint after so much; both None: never.
         learning: False leaves out combining, steps and scores (timing only).
     """
 
@@ -48,4 +49,6 @@ class RunSettings:
     gradient_tolerance: float | None = None
     max_seconds: float | None = None
     evaluate_every: int = 0
+    checkpoint_seconds: float | None = None
+    checkpoint_rounds: int | None = None
     learning: bool = True

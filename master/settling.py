@@ -23,7 +23,8 @@ class Settling:
         self._chronicle = chronicle
         self._experience = experience
         self._verdict: Verdict | None = None
-        self._skips = 0
+        self.skips = 0
+        """Rounds in a row without a step."""
 
     @property
     def under_way(self) -> bool:
@@ -59,13 +60,13 @@ class Settling:
         assert self._verdict is not None
         record = self._chronicle.close_round(self._verdict)
         warning = self._experience.warning()
-        self._skips = 0 if self._verdict.steps else self._skips + 1
+        self.skips = 0 if self._verdict.steps else self.skips + 1
         return record, self._chronicle.note("chunks", warning) if warning else []
 
     def ending(self, record: RoundRecord) -> tuple[str, int] | None:
         """The reason and exit code with which the run ends after this round; None if it goes on."""
         assert self._verdict is not None
-        return end_of_run(record, self._verdict, self._skips, self._settings)
+        return end_of_run(record, self._verdict, self.skips, self._settings)
 
     def is_scored(self, record: RoundRecord) -> bool:
         """Whether the parameters are to be scored after this round."""

@@ -8,7 +8,7 @@ it returns, and sends ``Tick`` when ``wakes_at(now)`` is reached. ``Solve``, ``C
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 
 from common.codes.base import GradientCode
 from common.errors import InvalidSpec
@@ -19,6 +19,7 @@ from master.deadlines import sooner
 from master.experience import Experience
 from master.intake import Diverged, Intake, Unused, Violation
 from master.joining import Begin, GiveUp, Joining, KeepWaiting, Open, Patience, Regathering, why_stuck
+from master.keeping import Keeping
 from master.membership import Link, Membership
 from master.plans import Plans
 from master.replanning import Change
@@ -26,6 +27,7 @@ from master.roster import Roster, Turn, addressed, stops
 from master.round import Move, Round
 from master.settings import RunSettings
 from master.settling import Settling
+from master.snapshot import Snapshot
 
 
 class Training:
@@ -33,6 +35,7 @@ class Training:
 
     Args:
         settings: what to do. now: the master's monotonic clock, in seconds.
+        resumed: where it goes on; None: with round 0. incarnations: those of this start are greater.
 
     Attributes:
         round: the round in hand or the last one of this plan; None before the first of a plan.
@@ -40,37 +43,30 @@ class Training:
         plans: the plan, and its ``replanning`` that knows the number of workers that is ``wanted``.
     """
 
-    def __init__(self, settings: RunSettings, now: float) -> None:
+    def __init__(
+        self, settings: RunSettings, now: float, resumed: Snapshot | None = None, incarnations: int = 0
+    ) -> None:
         self.settings = settings
         self.phase = "joining"
         self.round: Round | None = None
-        self.next_round = 0
         self.chronicle = Chronicle(settings.n_rows)
         self.experience = Experience()
-        self.members = Membership(settings.n_workers)
+        n_places = settings.n_workers if resumed is None else resumed.n_places
+        self.members = Membership(n_places, incarnations)
         self._roster = Roster(self.members)
         self.plans = Plans(settings, self.members, self._roster, self.chronicle, self.experience)
         self._intake = Intake(self.members, self.chronicle, self.experience)
         self._settling = Settling(settings, self.chronicle, self.experience)
+        parts = (self.plans, self.chronicle, self.experience, self.members, self._settling)
+        self._keeping = Keeping(settings, *parts, now, resumed)
+        self.next_round = self._keeping.first_round
         self.ending: tuple[str, int] | None = None
-        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now)
+        n_before = None if resumed is None else resumed.n_linked
+        self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now, n_before)
         self._patience = Patience(settings.lost_seconds)
         self._stopping: tuple[str, int] | None = None
         self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
-            ev.LinkUp: self._link_up,
-            ev.LinkReady: self._link_ready,
-            ev.LinkDown: self._link_down,
-            ev.LinkDraining: self._link_draining,
-            ev.ParametersWritten: self._parameters_written,
-            ev.ChunkFinished: self._chunk_finished,
-            ev.MessageArrived: self._message_arrived,
-            ev.Solved: self._solved,
-            ev.Combined: self._combined,
-            ev.Stepped: self._stepped,
-            ev.Evaluated: self._evaluated,
-            ev.ScaleRequested: self._scale_requested,
-            ev.StopRequested: self._stop_requested,
-            ev.Tick: self._tick,
+            kind: getattr(self, ev.method_of(kind)) for kind in get_args(ev.Event)
         }
 
     # ---- the interface ----------------------------------------------------------------------------------
@@ -87,8 +83,10 @@ class Training:
 
     def begin(self) -> list[ev.Command]:
         """The first commands: the plan, where the number of workers is known beforehand."""
-        n_workers = self.settings.n_workers
-        return [] if n_workers is None else self._plan(n_workers)
+        n_places = self.members.n_places
+        commands = self._plan(n_places) if n_places else []
+        self._keeping.take_up()
+        return commands
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Take one event; returns what is to be done, in order."""
@@ -122,7 +120,7 @@ class Training:
         return current if running else None
 
     def run_seconds(self, now: float) -> float:
-        """Seconds since the first round started; 0 before."""
+        """Seconds since the first round started, without those between two starts of the master."""
         return self.chronicle.run_seconds(now)
 
     # ---- membership -------------------------------------------------------------------------------------
@@ -137,7 +135,9 @@ class Training:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
-            self.experience.forget(place)
+            # Whoever comes back after a restart of the master is as fast as it was.
+            if not self._keeping.is_known(place):
+                self.experience.forget(place)
         self.plans.mind(turn, now, drained)
         current = self._open_round
         if current is None:
@@ -199,6 +199,7 @@ class Training:
         return [close, *self._take_turn(self._roster.down(number, found.detail), now)]
 
     def _diverge(self, what: str) -> list[ev.Command]:
+        self._keeping.sound = False
         return self._end(f"{what}: the run diverged", 3, evaluate=False)
 
     def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
@@ -278,16 +279,19 @@ class Training:
         ending = self._settling.ending(record) or self._stopping
         if ending is not None:
             return self._end(*ending)
+        scored = self._settling.is_scored(record)
+        kept = [] if scored else [*self.chronicle.write_down(), *self._keeping.between_rounds(now)]
         begun = self._replan(now)
         if self.phase == "running":
             begun += self._start_round(now)
-        if self._settling.is_scored(record):
+        if scored:
             return [*begun, ev.Evaluate(record.round)]
-        return [*self.chronicle.write_down(), *begun]
+        return [*kept, *begun]
 
     def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
         commands = self.chronicle.write_down(event.score)
-        return commands + self._finish() if self.phase == "closing" else commands
+        closing = self.phase == "closing"
+        return commands + (self._finish() if closing else self._keeping.between_rounds(now))
 
     # ---- beginning and ending ---------------------------------------------------------------------------
 
@@ -316,9 +320,9 @@ class Training:
             return self._end(step.reason, 3, evaluate=False)
         if isinstance(step, Open):
             planned = self._plan(step.n_places)
-            return planned + (
-                [] if self.code is None else self._take_turn(self._roster.open(step.n_places), now)
-            )
+            if self.code is not None:
+                planned += self._take_turn(self._roster.open(step.n_places), now)
+            return planned
         self.phase = "running"
         self.plans.replanning.begin(self.members, now)
         short = f"beginning without {step.missing} workers" if step.missing else ""
@@ -345,11 +349,8 @@ class Training:
         self.next_round = current.number
         commands: list[ev.Command] = [ev.Discard(payload) for payload in current.payloads()]
         commands += stops(self.members, self.epoch, current.number)
-        return (
-            commands
-            + self._let_go(now)
-            + self.chronicle.note("again", f"round {current.number} begins again")
-        )
+        commands += self._let_go(now)
+        return commands + self.chronicle.note("again", f"round {current.number} begins again")
 
     def _look_around(self, now: float) -> list[ev.Command]:
         """What follows from time and state alone."""
@@ -395,4 +396,4 @@ class Training:
         assert self.ending is not None
         self.phase = "ended"
         closing: list[ev.Command] = [ev.CloseLink(number, "the run is over") for number in self.members.links]
-        return [*closing, ev.Finish(*self.ending)]
+        return [*self._keeping.at_the_end(self.ending[1]), *closing, ev.Finish(*self.ending)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc.aio
 
@@ -13,6 +15,9 @@ from common.wire.rows import unpack_rows
 from common.wire.rpc import Metadata, fetch_method
 from worker import memory
 from worker.rowstore import Rows
+
+FRAME_SECONDS = 120.0
+"""So long a frame of 1 MiB with rows may take, on a link that carries 10 kB a second."""
 
 
 async def fetch(
@@ -29,7 +34,7 @@ async def fetch(
     header: RowsHeader | None = None
     payload = bytearray()
     n_received = 0
-    async for raw in fetch_method(channel)(request, metadata=metadata):
+    async for raw in _frames(fetch_method(channel)(request, metadata=metadata)):
         frame = codec.decode_fetch_response(raw)
         if isinstance(frame, RowsData):
             checks.require(header is not None, "wrong_order", "rows before their header")
@@ -44,6 +49,17 @@ async def fetch(
     if header is None or n_received < len(payload):
         raise ProtocolError("wrong_length", f"{n_received} of {len(payload)} bytes of rows")
     return await asyncio.to_thread(unpack_rows, header, payload)
+
+
+async def _frames(call: Any) -> AsyncIterator[bytes]:
+    """What the master sends, unless it stops before it is complete."""
+    try:
+        while (raw := await asyncio.wait_for(call.read(), FRAME_SECONDS)) is not grpc.aio.EOF:
+            yield raw
+    except TimeoutError:
+        raise ProtocolError("silent", f"no rows came for {FRAME_SECONDS:g} s") from None
+    finally:
+        call.cancel()
 
 
 def _accepted(header: RowsHeader, order: DataOrder, wanted: RowRange) -> RowsHeader:

@@ -76,6 +76,11 @@ class Seat:
         return self._round is not None
 
     @property
+    def is_receiving(self) -> bool:
+        """Whether parameters are under way."""
+        return self._assembler is not None
+
+    @property
     def queue_length(self) -> int:
         """Chunks that wait."""
         return self._engine.queue_length

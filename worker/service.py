@@ -13,8 +13,9 @@ import grpc.aio
 
 from common.errors import GradcodeError, InvalidSpec
 from common.wire.rpc import bearer, client_options, parse_address
+from worker.endings import Ended
 from worker.metrics import WorkerMetrics
-from worker.session import Ended, Memory, Session
+from worker.session import Memory, Session
 
 FIRST_PAUSE_SECONDS = 0.2
 """Pause before dialing again the first time; it doubles from one attempt to the next."""

@@ -18,7 +18,9 @@ from common.wire import codec
 from common.wire import frames as wire
 from common.wire.rpc import Metadata, session_method
 from worker.ahead import load_ahead
+from worker.endings import Ended, ended_with
 from worker.injected import Fate, OwnProcess, Victim
+from worker.liveness import Liveness
 from worker.logs import WorkerLog, brief
 from worker.memory import has_room, require_room
 from worker.metrics import WorkerMetrics
@@ -34,25 +36,6 @@ GOODBYE_SECONDS = 1.0
 """How long the last frame may take to reach the master."""
 DIED = 128 + 9
 """Exit code of a worker that an injected death ended: what a shell shows for SIGKILL."""
-
-_FINAL = {
-    grpc.StatusCode.UNAUTHENTICATED: "the master refuses the token",
-    grpc.StatusCode.PERMISSION_DENIED: "the master refuses the token",
-    grpc.StatusCode.FAILED_PRECONDITION: "the master refuses this worker",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a link ended: the reason, whether to dial again, and otherwise the exit code.
-
-    ``dead_seconds`` above 0 is for how long the worker is dead before it dials again as if it were new.
-    """
-
-    reason: str
-    again: bool = True
-    exit_code: int = 0
-    dead_seconds: float = 0.0
 
 
 @dataclass
@@ -110,6 +93,12 @@ class Session:
         self._awake = asyncio.Event()
         self._awake.set()
         self._outbox = Outbox(self._build)
+        self._liveness = Liveness(
+            self._awake,
+            say_alive=lambda: self._outbox.put(wire.Alive()),
+            give_up=lambda: self._end(Ended("nothing comes through any more")),
+            expected_bytes=self._expected_bytes,
+        )
         self._loading: asyncio.Task[None] | None = None
         self._seat: Seat | None = None
         # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
@@ -117,6 +106,7 @@ class Session:
         self._hears: dict[type, Callable[[Any], None]] = {
             wire.Welcome: self._hear_welcome,
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
+            wire.Alive: lambda _: None,
             wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
             wire.Prefetch: self._hear_prefetch,
             wire.StopRound: self._for_seat(Seat.stop),
@@ -133,7 +123,8 @@ class Session:
             Exception: whatever the compute thread could not cope with.
         """
         self._outbox.put(wire.Hello(self._kept.name, self._kept.package_version))
-        tasks = [asyncio.create_task(each) for each in (self._read(), self._write(), self._watch_leaving())]
+        doing = (self._read(), self._write(), self._watch_leaving(), self._liveness.watch())
+        tasks = [asyncio.create_task(each) for each in doing]
         try:
             return await self._ended
         finally:
@@ -154,18 +145,24 @@ class Session:
         """Whether a round was started and not stopped."""
         return self._seat is not None and self._seat.in_round
 
+    def _expected_bytes(self) -> int:
+        """Most that the frame under way to this worker may have, or the rows."""
+        is_loading = self._loading is not None and not self._loading.done()
+        return wire.MAX_FRAME_BYTES if is_loading or (self._seat and self._seat.is_receiving) else 0
+
     # ---- reading, writing, ending -----------------------------------------------------------------------
 
     async def _read(self) -> None:
         try:
             while (raw := await self._call.read()) is not grpc.aio.EOF:
                 await self._awake.wait()
+                self._liveness.heard()
                 self._metrics.receive_bytes.inc(len(raw))
                 if self._farewell is None:
                     self._hear(raw)
-            self._end(self._closed(await self._call.code(), await self._call.details()))
+            self._closed(await self._call.code(), await self._call.details())
         except grpc.aio.AioRpcError as error:
-            self._end(self._closed(error.code(), error.details()))
+            self._closed(error.code(), error.details())
         except Exception as error:
             self._fail(error)
 
@@ -184,6 +181,7 @@ class Session:
                 await self._call.write(raw)
                 self._metrics.send_seconds.observe(self._loop.time() - begun)
                 self._metrics.send_bytes.inc(len(raw))
+                self._liveness.sent(len(raw))
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return  # the reader hears of it too, and of the reason
@@ -201,21 +199,8 @@ class Session:
         assert self._seat is not None
         return await self._seat.build(pending)
 
-    def _closed(self, code: grpc.StatusCode, details: str | None) -> Ended:
-        """What the status of a call that is over means."""
-        text = brief(details or "")
-        if code in _FINAL:
-            return Ended(f"{_FINAL[code]}: {text}" if text else _FINAL[code], again=False, exit_code=2)
-        if code == grpc.StatusCode.OK:
-            return Ended("the master closed the link")
-        if code == grpc.StatusCode.UNIMPLEMENTED:
-            return Ended("what answers there is no gradcode master")
-        if not self.welcomed and code == grpc.StatusCode.UNAVAILABLE:
-            return Ended(f"no master answers ({text})")
-        if code == grpc.StatusCode.INTERNAL:
-            # A frame was being written when the link ended, and gRPC keeps no better reason then.
-            return Ended("the link is lost")
-        return Ended(f"the link is lost ({code.name.lower().replace('_', ' ')}: {text})")
+    def _closed(self, code: grpc.StatusCode, details: str | None) -> None:
+        self._end(ended_with(code, brief(details or ""), self.welcomed))
 
     def _end(self, ended: Ended) -> None:
         if not self._ended.done():

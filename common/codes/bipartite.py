@@ -84,7 +84,7 @@ def bipartite(
     n_chunks = n * load // rho
     rng = np.random.default_rng([seed, n, load, rho])
     placement, columns = _drawn(signs, n, n_chunks, rho, m, rng, seed)
-    divisors = incidence(placement, n_chunks) @ columns**2 if _exact(signs, m) else None
+    divisors = _held_squares(placement, n_chunks, columns) if _exact(signs, m) else None
     return folded_code(
         spec=canonical(bipartite, n, load, rho, m, ignored, signs, decoder, seed),
         n_chunks=n_chunks,
@@ -96,6 +96,14 @@ def bipartite(
         n_parts=m,
         ever_exact=_exact(signs, m),
     )
+
+
+def _held_squares(placement: Placement, n_chunks: int, columns: Floats) -> Floats:
+    """For every chunk and part the sum of the squares of its holders' numbers, shape (N, m)."""
+    squares = np.zeros((n_chunks, columns.shape[1]))
+    for chunks, own in zip(placement, columns**2, strict=True):
+        squares[list(chunks)] += own
+    return squares
 
 
 def _exact(signs: str, n_parts: int) -> bool:

@@ -13,6 +13,8 @@ from common.errors import InvalidSpec
 Value: TypeAlias = "bool | int | float | str | list[Value]"
 """What an argument in the notation can be."""
 
+MOST_WORKERS = 100_000
+"""No plan has more."""
 MOST_TERMS = 4_000_000
 """No plan has more (worker, chunk) pairs: a slip in a number must not fill the memory."""
 
@@ -45,7 +47,12 @@ def whole(field: str, value: object, least: int, most: int | None = None, most_i
 
 
 def check_size(n_workers: int, load: int) -> None:
-    """Refuse plans that would not fit into memory: more than ``MOST_TERMS`` (worker, chunk) pairs."""
+    """Refuse plans for more than ``MOST_WORKERS``, and those that would not fit into memory.
+
+    These have more than ``MOST_TERMS`` (worker, chunk) pairs.
+    """
+    if n_workers > MOST_WORKERS:
+        raise InvalidSpec("n_workers", f"must be at most {MOST_WORKERS}", n_workers)
     if n_workers * load > MOST_TERMS:
         raise InvalidSpec("n_workers x load", f"must be at most {MOST_TERMS}", n_workers * load)
 

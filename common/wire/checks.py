@@ -1,7 +1,7 @@
 """Rules that decoded frames keep, as functions that raise ProtocolError.
 
 The kinds of ProtocolError, each a metric label: ``unreadable``, ``unknown_frame``, ``wrong_dtype``,
-``wrong_length``, ``wrong_order``, ``too_large``, ``bad_terms``, ``bad_value``, ``corrupt``.
+``wrong_length``, ``wrong_order``, ``too_large``, ``bad_terms``, ``bad_value``, ``corrupt``, ``silent``.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from common.wire.fetching import encode_fetch as encode_fetch
 from common.wire.fetching import encode_fetch_response as encode_fetch_response
 from common.wire.frames import (
     PROTOCOL_MAJOR,
+    Alive,
     ChunkFinished,
     Collect,
     Drain,
@@ -100,6 +101,8 @@ def encode_request(frame: Request) -> bytes:
             packed = pb.SessionRequest(ready=pb.Ready(incarnation=frame.incarnation, epoch=frame.epoch))
         case Drain():
             packed = pb.SessionRequest(drain=pb.Drain())
+        case Alive():
+            packed = pb.SessionRequest(alive=pb.Alive())
         case Goodbye():
             packed = pb.SessionRequest(goodbye=_pack_goodbye(frame))
     return seal(packed.SerializeToString())
@@ -164,6 +167,7 @@ _REQUESTS: dict[str, Callable[[Any], Request]] = {
     "chunk_finished": _chunk_finished,
     "message_frame": _message_frame,
     "drain": lambda packed: Drain(),
+    "alive": lambda packed: Alive(),
     "goodbye": lambda packed: Goodbye(checks.text("reason", packed.reason), packed.retry),
 }
 
@@ -206,6 +210,8 @@ def encode_response(frame: Response) -> bytes:
             packed = pb.SessionResponse(welcome=_pack_welcome(frame))
         case Drain():
             packed = pb.SessionResponse(drain=pb.Drain())
+        case Alive():
+            packed = pb.SessionResponse(alive=pb.Alive())
         case Goodbye():
             packed = pb.SessionResponse(goodbye=_pack_goodbye(frame))
     return seal(packed.SerializeToString())
@@ -289,6 +295,7 @@ _RESPONSES: dict[str, Callable[[Any], Response]] = {
     "stop_round": lambda packed: StopRound(_unpack_stamp(packed.stamp)),
     "prefetch": unpack_prefetch,
     "drain": lambda packed: Drain(),
+    "alive": lambda packed: Alive(),
     "goodbye": lambda packed: Goodbye(checks.text("reason", packed.reason), packed.retry),
 }
 

@@ -75,6 +75,11 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """The link is quiet, and frames come through: from a worker that wants to know, and from the master."""
+
+
+@dataclass(frozen=True, slots=True)
 class Goodbye:
     """The sender's last frame; from the master, ``retry`` tells the worker to dial again."""
 
@@ -133,7 +138,7 @@ class MessageFrame:
     data: Payload
 
 
-Request = Hello | Ready | ChunkFinished | MessageFrame | Drain | Goodbye
+Request = Hello | Ready | ChunkFinished | MessageFrame | Drain | Alive | Goodbye
 
 # ---- from master to worker ------------------------------------------------------------------------------
 
@@ -254,7 +259,16 @@ class StopRound:
 
 
 Response = (
-    Welcome | StartRound | ParametersFrame | NextChunk | Collect | StopRound | Drain | Goodbye | Prefetch
+    Welcome
+    | StartRound
+    | ParametersFrame
+    | NextChunk
+    | Collect
+    | StopRound
+    | Drain
+    | Alive
+    | Goodbye
+    | Prefetch
 )
 
 # ---- rows -----------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ KINDS = (*LINK_KINDS, "delay", "narrow", *MANGLES, *MASTER_KINDS)
 ``kill`` (SIGKILL, started again later), ``freeze`` (SIGSTOP, SIGCONT), ``leave`` (SIGTERM, started again),
 ``cut`` (connections end), ``refuse`` (and no new one comes about), ``silence`` (nothing goes through, nothing
 is closed), ``delay``, ``narrow`` (few bytes a second); ``drop``, ``duplicate``, ``truncate``, ``corrupt``
-some bytes; ``kill master`` (SIGKILL, started again with the same command), ``fill disk``.
+some bytes; ``lengthen``
+the length before a message; ``kill master`` (SIGKILL, started again with the same command), ``fill disk``.
 """
 
 _SECONDS = {

@@ -193,7 +193,7 @@ def _is_told(each: Injected, story: Story) -> bool:
 def _must_be_told(each: Injected) -> bool:
     least: Mapping[str, float] = CERTAIN_SECONDS
     lasts = each.fault.for_seconds >= least.get(each.fault.kind, 0.0)
-    return each.fault.kind not in ("delay", "narrow", "drop", "duplicate", "corrupt") and lasts
+    return each.fault.kind not in ("delay", "narrow", "drop", "duplicate", "corrupt", "lengthen") and lasts
 
 
 def _overlaps(each: Injected, kills: Sequence[Injected]) -> bool:

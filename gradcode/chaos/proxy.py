@@ -149,10 +149,14 @@ class Gate:
         waiting = self._mangles[upwards]
         if not waiting or len(piece) < LEAST_MANGLED_BYTES:
             return "", piece
-        kind, done = waiting.pop(0)
+        kind, done = waiting[0]
+        mangled = mangle(kind, piece, self._rng)
+        if mangled == piece:
+            return "", piece
+        waiting.pop(0)
         done.set()
         self.counts[kind] += 1
-        return kind, mangle(kind, piece, self._rng)
+        return kind, mangled
 
 
 class _Ended(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -71,7 +72,8 @@ class Growth:
     """How much more a process held in the end than early on: medians over a quarter of its samples.
 
     Attributes:
-        leaks: in words, what grew by more than it may; empty if nothing did.
+        leaks: in words, what grew by more than it may, and went on growing; empty if nothing did. What is
+            needed for the first time in the middle, such as another plan, makes memory grow once.
     """
 
     name: str
@@ -87,24 +89,36 @@ def growth_of(life: Life) -> Growth | None:
     warm = [each for each in life.samples if each.at_seconds >= WARM_UP_SECONDS]
     if len(warm) < LEAST_SAMPLES:
         return None
-    quarter = len(warm) // 4
-    early, late = warm[:quarter], warm[-quarter:]
-    files = _grown([each.n_files for each in early], [each.n_files for each in late])
-    threads = _grown([each.n_threads for each in early], [each.n_threads for each in late])
-    n_bytes = _grown([each.n_bytes for each in early], [each.n_bytes for each in late])
-    allowed = MOST_BYTES + MOST_SHARE * median(each.n_bytes for each in early)
+    files = _Grown.of([each.n_files for each in warm])
+    threads = _Grown.of([each.n_threads for each in warm])
+    n_bytes = _Grown.of([each.n_bytes for each in warm])
+    allowed = MOST_BYTES + MOST_SHARE * n_bytes.at_first
     found = [
-        f"{grown} {what}"
+        f"{grown.by} {what}"
         for grown, limit, what in (
             (files, MOST_FILES, "open files"),
             (threads, MOST_THREADS, "threads"),
             (n_bytes, allowed, "bytes of memory"),
         )
-        if grown > limit
+        if grown.by > limit and grown.n_steps > 1
     ]
     seconds = warm[-1].at_seconds - warm[0].at_seconds
-    return Growth(life.name, seconds, files, threads, n_bytes, ", ".join(found))
+    return Growth(life.name, seconds, files.by, threads.by, n_bytes.by, ", ".join(found))
 
 
-def _grown(early: Sequence[int], late: Sequence[int]) -> int:
-    return round(median(late) - median(early))
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """From the first quarter to the last, by how much, and in how many of the three steps between."""
+
+    at_first: int
+    by: int
+    n_steps: int
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> _Grown:
+        """Medians of quarters are compared; a step is at least a tenth of the growth."""
+        size = len(values) // 4
+        quarters = [round(median(values[k * size : (k + 1) * size])) for k in range(4)]
+        by = quarters[-1] - quarters[0]
+        n_steps = sum(later - sooner >= max(1, 0.1 * by) for sooner, later in pairwise(quarters))
+        return cls(quarters[0], by, n_steps)

@@ -115,7 +115,9 @@ def simulate(
     assert code is not None, "the number of places is known"
     data = build_dataset(experiment) if dataset is None else dataset
     model = build_model(experiment, data)
-    settings = replace(build_settings(experiment, data, model.n_parameters), learning=learning)
+    settings = build_settings(experiment, data, model.n_parameters)
+    # Nothing is lost here that could go on.
+    settings = replace(settings, learning=learning, checkpoint_seconds=None, checkpoint_rounds=None)
     if learning:
         code = settings.make_code(n_coming)
     else:

@@ -6,7 +6,7 @@ parameters, losses and outcomes are those a real run would have. Same arguments,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from gradcode.lab.network import Network
 from gradcode.lab.parts import Learning, SimulatedWorker
 from master import events as ev
 from master.settings import RunSettings
+from master.snapshot import Snapshot
 from master.training import Training
 
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
@@ -36,6 +37,7 @@ class Simulator:
         tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
             each with an extra delay in seconds.
         on_record: takes every record as it comes; without it they are all kept in ``records``.
+        resumed: where the run goes on. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class Simulator:
         learning: Learning | None = None,
         tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
         on_record: Callable[[RoundRecord], None] | None = None,
+        resumed: Snapshot | None = None,
     ) -> None:
         self.now = 0.0
-        self.training = Training(settings, self.now)
+        self.training = Training(settings, self.now, resumed)
+        self.kept: tuple[Snapshot, Mapping[str, Any]] | None = None
         self.records: list[RoundRecord] = []
         self.on_record = on_record or self.records.append
         self.notes: list[tuple[float, ev.Note]] = []
@@ -137,6 +141,9 @@ class Simulator:
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
                 self.on_record(command.record)
+            elif isinstance(command, ev.Checkpoint):
+                learnt = {} if self.learning is None else self.learning.arithmetic.optimizer.state()
+                self.kept = (command.snapshot, learnt)
             elif isinstance(command, ev.Note):
                 self.notes.append((self.now, command))
             elif isinstance(command, ev.Planned):

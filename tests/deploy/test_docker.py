@@ -170,3 +170,28 @@ def test_the_health_check_looks_at_the_ports_of_both_roles_and_imports_little():
         check=True,
     )
     assert int(done.stdout) < 100
+
+
+def test_every_container_is_read_only_without_capabilities_and_not_root():
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    restricted = text[text.index("x-restricted:") : text.index("x-worker:")]
+    for line in ("read_only: true", "cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]'):
+        assert f"\n  {line}" in restricted
+    services = re.split(r"\n  (?=[a-z-]+:\n)", text[text.index("\nservices:") : text.index("\nvolumes:")])[1:]
+    assert len(services) >= 7
+    for service in services:
+        assert "<<: *restricted" in service or "<<: *worker" in service, service.partition(":")[0]
+        for loosened in ("privileged", "cap_add", "read_only: false", "network_mode", "pid:", "user: root"):
+            assert loosened not in service
+    assert "<<: *restricted" in text[text.index("x-worker:") : text.index("\nservices:")]
+    image = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    users = re.findall(r"^USER (.*)$", image, re.MULTILINE)
+    assert users
+    assert users[-1] not in ("root", "0")
+
+
+def test_published_ports_are_of_this_machine_only():
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    published = [each for line in re.findall(r"ports: \[(.*)\]", text) for each in line.split(", ")]
+    assert len(published) >= 4
+    assert all(each.strip('"').startswith("127.0.0.1:") for each in published)

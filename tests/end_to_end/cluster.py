@@ -40,20 +40,22 @@ class Cluster:
         self.prefix: list[str] = []
         self.more: tuple[str, ...] = ()
 
-    def start_master(self, *overrides: str, listen: str = "127.0.0.1:0") -> None:
+    def start_master(self, *overrides: str, listen: str = "127.0.0.1:0", awaited: bool = True) -> None:
         announce = self.root / "announce.json"
+        announce.unlink(missing_ok=True)
         sets = [part for each in overrides for part in ("--set", each)]
         self.master = self._spawn(
             "master", "--listen", listen, "--metrics", "off", "--announce", str(announce),
             "--run-folder", str(self.folder), *sets,
         )  # fmt: skip
-        self.until(announce.exists, "the master to listen")
-        self.address = json.loads(announce.read_text())["address"]
+        if awaited:
+            self.until(announce.exists, "the master to listen")
+            self.address = json.loads(announce.read_text())["address"]
 
-    def start_worker(self, name: str, address: str = "") -> None:
+    def start_worker(self, name: str, address: str = "", metrics: str = "off") -> None:
         where = address or self.address
         self.workers[name] = self._spawn(
-            "worker", "--master", where, "--name", name, "--metrics-address", "off"
+            "worker", "--master", where, "--name", name, "--metrics-address", metrics
         )
 
     def start(self, n_workers: int, *overrides: str) -> None:

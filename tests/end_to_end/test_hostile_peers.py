@@ -133,6 +133,16 @@ async def test_a_frame_over_the_limit_ends_that_link_only(start, dial, mebibytes
     assert not running.task.done()
 
 
+async def test_the_master_answers_whoever_asks_whether_frames_come_through(start, dial):
+    running = await start("workers=2", "code=uncoded(n)")
+    spare = dial(running.master.address)
+    await spare.join("w")
+    for _ in range(3):
+        await spare.send(wire.Alive())
+        assert await spare.receive(wire.Alive) == wire.Alive()
+    assert not running.task.done()
+
+
 async def test_stale_frames_are_counted_and_dropped(start, dial):
     running, honest, _ = await two_workers(start, dial)
     old = replace(honest.start_round.stamp, incarnation=honest.start_round.stamp.incarnation + 7)

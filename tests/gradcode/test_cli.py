@@ -19,11 +19,13 @@ import pytest
 from common.datasets import load_dataset
 from common.experiment import Experiment, load_experiment
 from common.folder import (
+    CHECKPOINTS,
     CHUNKS,
     ENVIRONMENT,
     EXPERIMENT,
     HISTORY,
     PARAMETERS,
+    RUN,
     SUMMARY,
     read_history,
     read_parameters,
@@ -39,7 +41,7 @@ pytestmark = pytest.mark.xdist_group("processes")
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-P", "-c", "from gradcode.start import main; main()"]
-FILES = {CHUNKS, ENVIRONMENT, EXPERIMENT, HISTORY, PARAMETERS, SUMMARY}
+FILES = {CHUNKS, ENVIRONMENT, EXPERIMENT, HISTORY, PARAMETERS, RUN, SUMMARY}
 SHORT = """
 name = "short"
 workers = 4
@@ -187,7 +189,7 @@ def test_json_is_one_object_a_line_and_the_folder_predicts(short):
     assert (summary["rounds"], summary["exit_code"]) == (12, 0)
     assert summary["uncoded"]["speed_up"] > 0
     folder = short / summary["run_folder"]
-    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in folder.iterdir()} - {CHECKPOINTS} == FILES
     ran = load_experiment(folder / EXPERIMENT)
     assert ran == load_experiment(short / "short.toml", ["data.source=digits"])
 
@@ -267,7 +269,7 @@ def test_an_interrupted_run_leaves_no_process_and_a_whole_folder(short, running)
     out, err = process.communicate(timeout=15)
     assert (process.returncode, err) == (130, "")
     assert [pid for pid in children if is_alive(pid)] == []
-    assert {path.name for path in (short / "run").iterdir()} == FILES
+    assert {path.name for path in (short / "run").iterdir()} == FILES | {CHECKPOINTS}
     summary = read_summary(short / "run")
     assert (summary["reason"], summary["exit_code"]) == ("interrupted", 130)
     assert summary["rounds"] == len(read_history(short / "run"))
@@ -343,7 +345,7 @@ BAD = {
     "wrong column": ("--set data.source=good.csv --set data.target=c", "column", "got 'c'"),
     "unknown key": ("--set deadlin.rule=none", "unknown key 'deadlin'", "did you mean 'deadline"),
     "no such file": ("missing.toml", "experiment file: must be readable", "got 'missing.toml'"),
-    "folder in use": ("--run-folder used", "run folder: must not hold a run already", "got 'used'"),
+    "folder in use": ("--run-folder used", "rounds: must be 13 as in the run that used holds, got 12"),
     "port in use": ("--port {port}", "listen: must be an address of this machine with a free port", "{port}"),
     "place that is not there": ("--set delays.factors={9=2.0}", "delays.factors: must name places", "got 9"),
 }
@@ -366,6 +368,7 @@ def bad_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path,
     (folder / "short.toml").write_text(SHORT)
     (folder / "used").mkdir()
     (folder / "used" / HISTORY).write_text("")
+    (folder / "used" / EXPERIMENT).write_text(SHORT.replace("rounds = 12", "rounds = 13"))
     for name, text in TABLES.items():
         (folder / name).write_text(text)
     with socket.socket() as taken:

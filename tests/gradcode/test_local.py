@@ -11,7 +11,7 @@ import pytest
 from common.codes import CODES
 from common.codes.base import decode
 from common.datasets import Dataset, load_dataset
-from common.errors import InvalidSpec
+from common.errors import RunIsOver
 from common.experiment import Experiment, load_experiment, to_toml
 from common.folder import read_chunks, read_history, read_parameters, read_summary
 from common.models import make_model
@@ -128,9 +128,9 @@ async def test_leaving_early_ends_the_run_and_all_workers_in_order(tmp_path):
     assert read_parameters(tmp_path / "run").model == "logistic"
 
 
-async def test_a_folder_that_holds_a_run_is_refused(tmp_path):
+async def test_a_run_that_has_ended_is_not_run_again(tmp_path):
     await run_in_process(an_experiment("rounds=1"), tmp_path / "run", 4)
-    with pytest.raises(InvalidSpec, match="must not hold a run already"):
+    with pytest.raises(RunIsOver, match="has ended: all 1 rounds are done"):
         await run_in_process(an_experiment("rounds=1"), tmp_path / "run", 4)
 
 

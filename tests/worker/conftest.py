@@ -120,6 +120,7 @@ class Master:
         self.token = token
         self.data = Data()
         self.sparse = False
+        self.answers = True
         self.port = 0
         self.links: asyncio.Queue[Link] = asyncio.Queue()
         self.fetched: list[tuple[int, int]] = []
@@ -183,7 +184,11 @@ class Master:
 
         async def read() -> None:
             async for raw in requests:
-                link.inbox.put_nowait(codec.decode_request(raw))
+                frame = codec.decode_request(raw)
+                if not isinstance(frame, wire.Alive):
+                    link.inbox.put_nowait(frame)
+                elif self.answers:
+                    await link.send(frame)
             link.inbox.put_nowait(None)
 
         reading = asyncio.create_task(read())

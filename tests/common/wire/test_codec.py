@@ -69,6 +69,7 @@ REQUESTS = st.one_of(
     chunk_reports(),
     bulk(f.MessageFrame, U32),
     st.just(f.Drain()),
+    st.just(f.Alive()),
     GOODBYES,
 )
 
@@ -141,6 +142,7 @@ RESPONSES = st.one_of(
     st.builds(f.StopRound, STAMPS),
     st.builds(lambda order: f.Prefetch("run", order.data, order.compute_dtype), orders()),
     st.just(f.Drain()),
+    st.just(f.Alive()),
     GOODBYES,
 )
 

@@ -81,7 +81,7 @@ async def test_bytes_go_there_and_back(gate, echo):
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", MANGLES)
+@pytest.mark.parametrize("kind", [kind for kind in MANGLES if kind != "lengthen"])
 @pytest.mark.parametrize("upwards", [True, False])
 async def test_one_piece_is_mangled_in_one_direction(gate, echo, kind, upwards):
     reader, writer = await dial(gate)

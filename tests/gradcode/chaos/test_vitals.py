@@ -6,12 +6,13 @@ import threading
 from gradcode.chaos.vitals import MOST_BYTES, Life, Vitals, growth_of, read_vitals
 
 
-def life(**grown: int) -> Life:
-    """100 s of a process; in its last quarter it holds so much more."""
+def life(once: bool = False, **grown: int) -> Life:
+    """115 s of a process; in its last quarter it holds so much more, all the time more or at once."""
     made = Life("w0", 1, 0.0)
-    for second in range(100):
-        late = second >= 75
-        values = {name: start + (grown.get(name, 0) if late else 0) for name, start in START.items()}
+    for second in range(115):
+        quarter = max(0, second - 15) // 25
+        share = float(quarter >= 2) if once else quarter / 3
+        values = {name: start + round(share * grown.get(name, 0)) for name, start in START.items()}
         made.samples.append(Vitals(second, **values))
     return made
 
@@ -43,6 +44,11 @@ def test_what_grows_is_named():
     assert growth_of(life(n_threads=5)).leaks == "5 threads"
     assert growth_of(life(n_bytes=MOST_BYTES)).leaks == ""
     assert growth_of(life(n_bytes=20 << 20, n_files=100)).leaks == "100 open files, 20971520 bytes of memory"
+
+
+def test_what_grows_once_is_no_leak():
+    growth = growth_of(life(once=True, n_bytes=20 << 20, n_files=10))
+    assert (growth.n_bytes, growth.n_files, growth.leaks) == (20 << 20, 10, "")
 
 
 def test_a_short_life_says_nothing():

@@ -21,13 +21,14 @@ DTYPE_INT32: Dtype
 DTYPE_INT64: Dtype
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye", "checksum")
+    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye", "alive", "checksum")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FINISHED_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FRAME_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ready: Ready
@@ -35,11 +36,12 @@ class SessionRequest(_message.Message):
     message_frame: MessageFrame
     drain: Drain
     goodbye: Goodbye
+    alive: Alive
     checksum: int
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "prefetch", "checksum")
+    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "prefetch", "alive", "checksum")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_ROUND_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +51,7 @@ class SessionResponse(_message.Message):
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     start_round: StartRound
@@ -59,8 +62,9 @@ class SessionResponse(_message.Message):
     drain: Drain
     goodbye: Goodbye
     prefetch: Prefetch
+    alive: Alive
     checksum: int
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("run", "epoch", "round", "incarnation")
@@ -131,6 +135,10 @@ class MessageFrame(_message.Message):
     def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., message: _Optional[int] = ..., offset: _Optional[int] = ..., total_bytes: _Optional[int] = ..., dtype: _Optional[_Union[Dtype, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Drain(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Alive(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
