@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,19 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
-from gradcode.cli_ask import SCALE_EPILOG, scale
+from gradcode.cli_ask import (
+    SCALE_EPILOG,
+    STATUS_EPILOG,
+    STOP_EPILOG,
+    WATCH_EPILOG,
+    scale,
+    shown_form,
+    status,
+    stop,
+    watch,
+)
 from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Format, Plain, compare, report
+from gradcode.commands_certs import certs
 from gradcode.commands_monitor import monitor
 
 if TYPE_CHECKING:
@@ -31,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(monitor, name="monitor")
+app.add_typer(certs, name="certs")
 
 
 Overrides = Annotated[
@@ -39,10 +50,6 @@ Overrides = Annotated[
         "--set", "-s", metavar="KEY=VALUE", help="Change a field of the experiment; may be repeated."
     ),
 ]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="File with the master's token.")
-]
-Address = Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where the master listens.")]
 
 
 # ---- train ----------------------------------------------------------------------------------------------
@@ -114,7 +121,7 @@ def train(
 
     usual = 8 if wanted.workers == "joined" else wanted.workers
     folder = resume or run_folder
-    options = TrainOptions(_form(form), runs, folder, port, metrics, processes or usual, keep_logs)
+    options = TrainOptions(shown_form(form), runs, folder, port, metrics, processes or usual, keep_logs)
     raise typer.Exit(run(wanted, options))
 
 
@@ -124,12 +131,6 @@ def _experiment(file: Path | None, overrides: list[str] | None) -> Experiment:
     from gradcode.demo import demo_experiment
 
     return load_experiment(file, overrides or []) if file else demo_experiment(overrides or [])
-
-
-def _form(form: Format) -> str:
-    if form is not Format.auto:
-        return str(form.value)
-    return "live" if sys.stdout.isatty() and os.environ.get("TERM") not in (None, "", "dumb") else "text"
 
 
 @app.command(
@@ -167,80 +168,10 @@ def worker(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
-ASK_CODES = """\b
-Exit codes:
-  0  the master answered
-  2  bad input, such as a wrong token
-  3  no master answers
-"""
-
-
-@app.command(
-    epilog="\b\nExamples:\n  gradcode status 127.0.0.1:7070\n"
-    "  gradcode status train.example.org:7070 --token-file token --format json\n\n" + ASK_CODES
-)
-def status(
-    address: Address,
-    token_file: TokenFile = None,
-    form: Annotated[Plain, typer.Option("--format", help="How to print it.")] = Plain.text,
-) -> None:
-    """Show how a run stands: rounds, loss, and what every place is doing."""
-    from common.tokens import read_token
-    from gradcode.commands_ask import show_status
-
-    show_status(address, read_token(token_file), form.value)
-
-
-WATCH_EPILOG = """\b
-Examples:
-  gradcode watch 127.0.0.1:7070
-  gradcode watch train.example.org:7070 --token-file token --format json | jq .loss
-
-\b
-Exit codes: those of the run.
-  0    the run ended
-  2    bad input, such as a wrong token
-  3    the run failed or diverged, or no master answers
-  130  interrupted, the run or the watch (Ctrl-C ends the watch; the run goes on)
-"""
-
-
-@app.command(epilog=WATCH_EPILOG)
-def watch(
-    address: Address,
-    token_file: TokenFile = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="auto: live on a terminal, text otherwise.")
-    ] = Format.auto,
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.0, help="How long the master may be away.")
-    ] = 600.0,
-) -> None:
-    """Watch a run elsewhere until it ends: the newest rounds, then every new one.
-
-    While its master is away, as in a restart, the watch waits for it and goes on where it was.
-    """
-    from common.tokens import read_token
-    from gradcode.commands_watch import watch as run
-
-    raise typer.Exit(run(address, read_token(token_file), _form(form), patience))
-
-
+app.command(epilog=STATUS_EPILOG)(status)
+app.command(epilog=WATCH_EPILOG)(watch)
 app.command(epilog=SCALE_EPILOG)(scale)
-
-
-@app.command(epilog="\b\nExample:\n  gradcode stop 127.0.0.1:7070 --reason 'good enough'\n\n" + ASK_CODES)
-def stop(
-    address: Address,
-    token_file: TokenFile = None,
-    reason: Annotated[str, typer.Option(help="Why; is written into the run folder.")] = "",
-) -> None:
-    """End a run in order: its folder is whole, its workers leave."""
-    from common.tokens import read_token
-    from gradcode.commands_ask import stop_run
-
-    accepted = stop_run(address, read_token(token_file), reason)
-    print("the run ends" if accepted else "the run is over already")
+app.command(epilog=STOP_EPILOG)(stop)
 
 
 # ---- without a master -----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from common.errors import GradcodeError, InvalidSpec, Unreachable
 from common.history import strict_json
+from common.wire.access import Access
 from common.wire.control import RunStatus, WorkerStatus
 from common.wire.rpc import ControlClient, client_options, parse_address
 from gradcode.display import STATE_STYLES
@@ -30,28 +31,34 @@ ANSWER_SECONDS = 5.0
 """So long a master may take to answer."""
 
 
-def ask(address: str, token: str | None, question: Callable[[ControlClient], Awaitable[T]]) -> T:
+def ask(address: str, access: Access, question: Callable[[ControlClient], Awaitable[T]]) -> T:
     """Put a question to the master at ``address``.
 
     Raises:
-        InvalidSpec: the address is none, or the master refuses the token.
+        InvalidSpec: the address is none, or the master refuses the token or the certificate.
         Unreachable: nobody answers there, or something that is no master.
     """
     parse_address("master", address)
 
     async def asked() -> T:
-        async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
-            return await question(ControlClient(channel, token, ANSWER_SECONDS))
+        try:
+            async with access.channel(address, client_options()) as channel:
+                return await question(ControlClient(channel, access.current_token(), ANSWER_SECONDS))
+        except grpc.aio.AioRpcError as error:
+            raise await explained(error, address, access) from None
 
-    try:
-        return asyncio.run(asked())
-    except grpc.aio.AioRpcError as error:
-        raise explained(error, address) from None
+    return asyncio.run(asked())
 
 
-def explained(error: grpc.aio.AioRpcError, address: str) -> GradcodeError:
+async def explained(error: grpc.aio.AioRpcError, address: str, access: Access) -> GradcodeError:
     """What a failed call means for the one who asked, in one line."""
     code = error.code()
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        told = await access.trouble(*parse_address("master", address))
+        if told is not None:
+            return InvalidSpec("--tls", f"must be what the master takes ({told})", address)
+    if code is grpc.StatusCode.PERMISSION_DENIED:
+        return InvalidSpec("--tls", f"must hold an operator's certificate ({error.details()})", address)
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return InvalidSpec("--token-file", f"must hold the token of the master ({error.details()})", address)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -64,7 +71,7 @@ def explained(error: grpc.aio.AioRpcError, address: str) -> GradcodeError:
 # ---- status ---------------------------------------------------------------------------------------------
 
 
-def show_status(address: str, token: str | None, form: str) -> None:
+def show_status(address: str, access: Access, form: str) -> None:
     """Print how the run at ``address`` stands; ``form`` is ``text`` or ``json``.
 
     Raises:
@@ -74,7 +81,7 @@ def show_status(address: str, token: str | None, form: str) -> None:
     async def question(client: ControlClient) -> tuple[RunStatus, list[WorkerStatus]]:
         return await client.get_status(), await client.list_workers()
 
-    status, workers = ask(address, token, question)
+    status, workers = ask(address, access, question)
     if form == "json":
         print(strict_json({"status": asdict(status), "workers": [asdict(each) for each in workers]}))
         return
@@ -131,16 +138,16 @@ def workers_table(workers: Sequence[WorkerStatus]) -> Table:
 # ---- scale ----------------------------------------------------------------------------------------------
 
 
-def scale_run(address: str, token: str | None, n_workers: int) -> str:
+def scale_run(address: str, access: Access, n_workers: int) -> str:
     """Have the run at ``address`` go on with so many workers. Returns what it waits for, or nothing.
 
     Raises:
-        InvalidSpec: the number is none, or the master refuses it, or the token.
+        InvalidSpec: the number is none, or the master refuses it, or who asks.
         Unreachable: as `ask`.
     """
     if not 1 <= n_workers <= MOST_WORKERS:
         raise InvalidSpec("N", f"must be from 1 to {MOST_WORKERS}", n_workers)
-    answer = ask(address, token, lambda client: client.scale_run(n_workers))
+    answer = ask(address, access, lambda client: client.scale_run(n_workers))
     if not answer.accepted:
         raise Refused(answer.reason, n_workers)
     return answer.reason
@@ -157,10 +164,10 @@ class Refused(InvalidSpec):
 # ---- stop -----------------------------------------------------------------------------------------------
 
 
-def stop_run(address: str, token: str | None, reason: str) -> bool:
+def stop_run(address: str, access: Access, reason: str) -> bool:
     """End the run at ``address`` in order; False when it was over already.
 
     Raises:
         InvalidSpec, Unreachable: as `ask`.
     """
-    return ask(address, token, lambda client: client.stop_run(reason))
+    return ask(address, access, lambda client: client.stop_run(reason))

@@ -40,6 +40,16 @@ def export(
     dashboards: Annotated[
         str, typer.Option(metavar="DIR", help="Where Grafana finds the folder grafana/dashboards.")
     ] = "/etc/grafana/dashboards",
+    master_ca: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Where Prometheus finds ca.pem, if the master has --metrics-tls."),
+    ] = "",
+    master_password_file: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="Where it finds the password, if there is --metrics-password-file."
+        ),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
 ) -> None:
     """Write Prometheus rules and alerts and Grafana dashboards, for those who have their own of both.
@@ -49,6 +59,13 @@ def export(
     from gradcode.monitoring.export import Places
     from gradcode.monitoring.export import export as write
 
-    places = Places(master, tuple(worker or ()), prometheus, dashboards)
+    places = Places(
+        master,
+        tuple(worker or ()),
+        prometheus,
+        dashboards,
+        master_ca=master_ca,
+        master_password=master_password_file,
+    )
     for path in write(folder, places, force):
         print(path)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from common.errors import GradcodeError, InvalidSpec, ProtocolError, Unreachable
 from common.history import RoundRecord, record_from_json, strict_json
+from common.wire.access import Access
 from common.wire.control import Ending, RoundsRequest, RunStatus, WatchedRounds, WorkerStatus
 from common.wire.rpc import ControlClient, client_options, parse_address
 from gradcode.commands_ask import ANSWER_SECONDS, explained
@@ -24,7 +25,12 @@ POLL_SECONDS = 0.25
 """Between two looks at the places of a run."""
 RETRY_SECONDS = 1.0
 """Between two calls of a master that is away."""
-LASTING = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+LASTING = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 """Refusals that trying again does not change."""
 
 
@@ -232,25 +238,25 @@ class Watch:
             raise Unreachable(f"the master has been away for {self.patience_seconds:g} s")
 
 
-def watch(address: str, token: str | None, form: str, patience_seconds: float) -> int:
+def watch(address: str, access: Access, form: str, patience_seconds: float) -> int:
     """Show the run at ``address`` until it ends.
 
     Args:
-        address: of the master. token: what it wants to see, or None. form: ``live``, ``text`` or ``json``.
+        address: of the master. access: what to show it. form: ``live``, ``text`` or ``json``.
         patience_seconds: how long the master may be away, once it has answered.
 
     Returns:
         The exit code that the run ends with, or 130 when interrupted.
 
     Raises:
-        InvalidSpec: the address is none, or the master refuses the token.
+        InvalidSpec: the address is none, or the master refuses the token or the certificate.
         Unreachable: nobody answers there, or nobody has for too long.
     """
     parse_address("master", address)
-    return asyncio.run(_watch(address, token, form, patience_seconds))
+    return asyncio.run(_watch(address, access, form, patience_seconds))
 
 
-async def _watch(address: str, token: str | None, form: str, patience_seconds: float) -> int:
+async def _watch(address: str, access: Access, form: str, patience_seconds: float) -> int:
     following = asyncio.current_task()
     assert following is not None
     view: Watching
@@ -265,12 +271,13 @@ async def _watch(address: str, token: str | None, form: str, patience_seconds: f
             while True:
                 why = "it has ended its calls"
                 try:
-                    async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
-                        ending = await state.follow(ControlClient(channel, token, ANSWER_SECONDS))
+                    async with access.channel(address, client_options()) as channel:
+                        client = ControlClient(channel, access.current_token(), ANSWER_SECONDS)
+                        ending = await state.follow(client)
                     if ending is not None:
                         return ending.exit_code
                 except (grpc.aio.AioRpcError, TimeoutError, ProtocolError) as error:
-                    why = _reason(error, address, state.began)
+                    why = await _reason(error, address, access, state.began)
                 state.miss(why)
                 await asyncio.sleep(RETRY_SECONDS)
         except asyncio.CancelledError:
@@ -281,10 +288,10 @@ async def _watch(address: str, token: str | None, form: str, patience_seconds: f
             view.close()
 
 
-def _reason(error: Exception, address: str, began: bool) -> str:
+async def _reason(error: Exception, address: str, access: Access, began: bool) -> str:
     """Why the line broke; raises what trying again would not mend."""
     if isinstance(error, grpc.aio.AioRpcError):
-        told = _explained(error, address)
+        told = await _explained(error, address, access)
         if not began or error.code() in LASTING:
             raise told from None
         return str(told)
@@ -293,9 +300,9 @@ def _reason(error: Exception, address: str, began: bool) -> str:
     return "it has fallen silent"
 
 
-def _explained(error: grpc.aio.AioRpcError, address: str) -> GradcodeError:
+async def _explained(error: grpc.aio.AioRpcError, address: str, access: Access) -> GradcodeError:
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Unreachable(f"the master at {address} refuses: {error.details()}")
     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
         return InvalidSpec("master", "must be of a version that can be watched", address)
-    return explained(error, address)
+    return await explained(error, address, access)

@@ -234,10 +234,13 @@ class LocalSessions:
 
     def add_worker(self, name: str | None = None) -> Worker:
         """One more worker dials in."""
+        from common.tokens import Token
+        from common.wire.access import Access
         from worker.service import Worker
 
         name = name or worker_name(len(self.workers))
-        worker = Worker(self.master.address, name, token=self.token)
+        token = None if self.token is None else Token(self.token)
+        worker = Worker(self.master.address, name, access=Access(token=token))
         self.workers[name] = worker
         self.leaving[name] = asyncio.create_task(worker.run())
         return worker
@@ -263,8 +266,10 @@ async def local_sessions(
         InvalidSpec, InvalidData: the experiment or its data cannot be used.
     """
     from master.run import Master, MasterOptions
+    from master.securing import Security
 
-    master = Master(experiment, MasterOptions("127.0.0.1:0", "off", folder=folder, token=token))
+    options = MasterOptions("127.0.0.1:0", "off", folder=folder, security=Security(token=token))
+    master = Master(experiment, options)
     master.prepare()
     opened = asyncio.Event()
     sessions = LocalSessions(master, asyncio.create_task(master.run(opened.set)), {}, {}, token)

@@ -17,14 +17,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from common.errors import GradcodeError
 from common.experiment import Experiment, load_experiment
 from common.lifeline import end_with_parent
-from common.tokens import read_token
 from master.logs import configure_logs
+from master.options import add_security_options, page_security_of, security_of
 from master.run import Master, MasterOptions
 
 EXAMPLES = """examples:
   python -m master                                  digits, 8 workers, on 127.0.0.1:7070
   python -m master experiment.toml --set workers=4
-  python -m master --listen 0.0.0.0:7070 --token-file token --set workers=joined
+  python -m master --listen 0.0.0.0:7070 --tls master-tls --set workers=joined
+  python -m master --listen 0.0.0.0:7070 --insecure-network --token-file token
 
   python -m master experiment.toml --resume         goes on where a master was killed or interrupted
 
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="go on with this experiment's newest unfinished run",
     )
-    parser.add_argument("--token-file", type=Path, help="token that workers and operators must send")
+    add_security_options(parser)
     parser.add_argument("--announce", type=Path, help="write the real addresses to this file (JSON)")
     parser.add_argument(
         "--stop-on-eof", action="store_true", help="end when standard input ends, as it does with a parent"
@@ -99,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
             runs=given.runs,
             folder=given.run_folder,
             resume=given.resume,
-            token=read_token(given.token_file),
+            security=security_of(given),
+            page=page_security_of(given),
             announce=given.announce,
             metrics_places=given.metrics_places,
         )

@@ -23,6 +23,7 @@ from master.counters import Counters
 from master.limits import Allowance, Limits
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.permits import RowPermits
 from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
@@ -44,8 +45,7 @@ class Driver:
     """Plays a run for real.
 
     Args:
-        run: id of the run; name: what people call it.
-        settings, arithmetic, orders: the run's parts.
+        run: id of the run; name: what people call it. settings, arithmetic, orders: its parts.
         folder: where records go. counters: where counts go.
         listeners: are told of every record, after the folder has it. limits: of what workers may send.
         origin: where the run begins. keep: makes a checkpoint; must not block.
@@ -73,6 +73,7 @@ class Driver:
         self.limits = limits or Limits()
         self.training = Training(settings, clock(), origin.snapshot, origin.incarnations)
         self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
+        self.permits = RowPermits()
         self._arithmetic = arithmetic
         self._orders = orders
         self._counters = counters
@@ -243,7 +244,6 @@ class Driver:
             )
 
     def _parts_of(self, session: Session, frame: wire.MessageFrame) -> int:
-        """Into how many parts gradients are cut for the message that ``frame`` begins."""
         current, code = self.training.round, self.training.code
         assert code is not None, "a link with a place has a plan"
         place = self.training.members.links[session.number].place
@@ -260,6 +260,7 @@ class Driver:
     def _send(self, link: int, frame: wire.Response, number: int | None = None) -> None:
         session = self._sessions.get(link)
         if session is not None:
+            self.permits.note(link, frame, self.training.members)
             session.outbox.put(codec.encode_response(frame), number)
 
     def _stamp(self, stamp: ev.Stamp, shared: bool = False) -> wire.Stamp:
@@ -330,7 +331,6 @@ class Driver:
             session.outbox.stop_round(command.stamp.round, raw)
 
     def _close_link(self, command: ev.CloseLink) -> None:
-        """End a link with a goodbye; a peer that broke the protocol may dial again."""
         session = self._sessions.get(command.link)
         if session is None:
             return

@@ -123,6 +123,8 @@ class RowServer:
 
 async def refuse_fetch(error: ProtocolError, context: Any) -> None:
     """End the call with what is wrong with it; never returns."""
-    slow = error.kind == "too_slow"
-    code = grpc.StatusCode.DEADLINE_EXCEEDED if slow else grpc.StatusCode.INVALID_ARGUMENT
-    await context.abort(code, str(error))
+    codes = {
+        "too_slow": grpc.StatusCode.DEADLINE_EXCEEDED,
+        "wrong_name": grpc.StatusCode.PERMISSION_DENIED,
+    }
+    await context.abort(codes.get(error.kind, grpc.StatusCode.INVALID_ARGUMENT), str(error))

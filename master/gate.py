@@ -18,6 +18,7 @@ import grpc
 import structlog
 
 from common.errors import ProtocolError
+from common.wire.access import CHALLENGE
 from common.wire.rpc import TRAINING
 from master.limits import Buckets, Limits, Occupancy, TokenBucket, host_of
 
@@ -29,6 +30,8 @@ LONGEST_WAIT_SECONDS = 30.0
 """So long a row fetch may wait for its turn."""
 
 SESSION, FETCH = f"/{TRAINING}/Session", f"/{TRAINING}/FetchRows"
+CHALLENGES_PER_CALL = 5.0
+"""So many times as many challenges as calls of operators may be asked for: workers need them too."""
 
 log = structlog.get_logger("gradcode.master")
 Context = Any
@@ -57,6 +60,9 @@ class Gate(grpc.aio.ServerInterceptor):
         self._fetching = asyncio.Semaphore(limits.fetches)
         self._new_fetches = TokenBucket(limits.fetches_per_second, limits.fetches_at_once, now)
         self._calls = Buckets(limits.calls_per_second, 2.0 * limits.calls_per_second)
+        # Where there is a token, every call of a host comes after one of these.
+        many = CHALLENGES_PER_CALL * limits.calls_per_second
+        self._challenges = Buckets(many, 2.0 * many)
         self._n_held = 0
         self._logged_at: dict[str, float] = {}
 
@@ -68,8 +74,8 @@ class Gate(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        passage = {SESSION: self._link, FETCH: self._fetch}.get(method, self._call)
-        return _guarded(handler, passage)
+        passages = {SESSION: self._link, FETCH: self._fetch, CHALLENGE: self._challenge}
+        return _guarded(handler, passages.get(method, self._call))
 
     @contextlib.asynccontextmanager
     async def _link(self, context: Context) -> AsyncIterator[None]:
@@ -109,6 +115,12 @@ class Gate(grpc.aio.ServerInterceptor):
         if not self._calls.take(host_of(context.peer()), 1.0, self._clock()):
             rate = f"no more than {self._limits.calls_per_second:g} calls a second from one host"
             await self._refuse(context, "too_many_calls", rate)
+        yield
+
+    @contextlib.asynccontextmanager
+    async def _challenge(self, context: Context) -> AsyncIterator[None]:
+        if not self._challenges.take(host_of(context.peer()), 1.0, self._clock()):
+            await self._refuse(context, "too_many_calls", "too many challenges for one host")
         yield
 
     async def _refuse(self, context: Context, kind: str, why: str) -> None:

@@ -13,6 +13,7 @@ from common.version import __version__
 from common.wire.rpc import parse_address
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
+from master.page_security import PageSecurity
 from master.status import RunStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,6 +53,7 @@ async def start_http(
     status: Callable[[], RunStatus],
     exit_code: Callable[[], int | None] = lambda: None,
     page: PageFace | None = None,
+    security: PageSecurity | None = None,
 ) -> HttpServer:
     """Serve in the running event loop until `HttpServer.stop`.
 
@@ -59,17 +61,20 @@ async def start_http(
         address: HOST:PORT to listen on; port 0 takes a free one, an IPv6 host is in brackets.
         metrics: what /metrics shows. status: how the run stands, for /healthz.
         exit_code: of the run, None before its end; any but 0 makes /healthz answer 503.
-        page: the status page; without one, / only says where to go.
+        page: the status page; without one, / only says where to go. security: who may look; None: everybody.
 
     Raises:
-        InvalidSpec: the address is of another form, taken, or not of this machine.
+        InvalidSpec: the address is of another form, taken, or not of this machine; a certificate or a
+            password cannot be used.
     """
     host, port = parse_address("metrics address", address)
-    app = _app(metrics, status, exit_code, page)
+    security = security or PageSecurity()
+    app = _app(metrics, status, exit_code, page, security)
+    context = security.context()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
     except OSError as error:
         await runner.cleanup()
         taken = error.errno == errno.EADDRINUSE
@@ -84,6 +89,7 @@ def _app(
     status: Callable[[], RunStatus],
     exit_code: Callable[[], int | None],
     page: PageFace | None,
+    security: PageSecurity,
 ) -> web.Application:
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=INDEX)
@@ -94,7 +100,7 @@ def _app(
     async def health(request: web.Request) -> web.Response:
         return _health(status(), exit_code())
 
-    app = web.Application()
+    app = web.Application(middlewares=security.middlewares())
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", health)])
     app.add_routes([web.get("/", index)] if page is None else page.routes())
     return app

@@ -7,7 +7,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -25,6 +25,7 @@ from common.version import __version__
 from common.wire import rpc
 from common.wire.control import Ending
 from master import build
+from master.access import Admission
 from master.arithmetic import Arithmetic
 from master.checkpoint import Checkpoint
 from master.checkpointer import Checkpointer
@@ -37,9 +38,11 @@ from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
 from master.page_feed import PageFacts, PageFeed
+from master.page_security import PageSecurity
 from master.resume import Begun, RunFacts, begin, facts_of, locate
 from master.scrape import MAX_PLACES
-from master.service import TokenCheck, TrainingFace, is_loopback, listen
+from master.securing import Entrance, Security
+from master.service import TrainingFace, listen
 from master.settings import RunSettings
 from master.snapshot import Snapshot
 from master.status import RunStatus, run_status
@@ -56,12 +59,12 @@ class MasterOptions:
     """Where a master listens and writes.
 
     Attributes:
-        listen: HOST:PORT, port 0 takes a free one. Beyond loopback a token is required.
+        listen: HOST:PORT, port 0 takes a free one.
         metrics: HOST:PORT of the status page, /metrics and /healthz, or ``off``.
         runs: parent of run folders. folder: the run's own folder instead, or None; if it holds a run of the
             same experiment that has not ended, that goes on.
         resume: without ``folder``, the newest such run among ``runs`` goes on, if there is one.
-        token: what workers and operators must send; None for no check.
+        security: whom it lets in. page: TLS and a password for the address of metrics.
         announce: file to write the real addresses to, or None.
         metrics_places: most places with metrics of their own; above that the slowest.
     """
@@ -71,7 +74,8 @@ class MasterOptions:
     runs: Path = Path("runs")
     folder: Path | None = None
     resume: bool = False
-    token: str | None = None
+    security: Security = field(default_factory=Security)
+    page: PageSecurity = field(default_factory=PageSecurity)
     announce: Path | None = None
     metrics_places: int = MAX_PLACES
 
@@ -79,13 +83,11 @@ class MasterOptions:
         """Refuse to listen to strangers, and what cannot be.
 
         Raises:
-            InvalidSpec: an address beyond loopback without a token, or fewer than no places.
+            InvalidSpec: an address beyond loopback that is not secured, or fewer than no places.
         """
         if self.metrics_places < 0:
             raise InvalidSpec("metrics_places", "must be at least 0", self.metrics_places)
-        host, _ = rpc.parse_address("listen", self.listen)
-        if self.token is None and not is_loopback(host):
-            raise InvalidSpec("listen", "needs --token-file beyond 127.0.0.1", self.listen)
+        self.security.check(self.listen)
 
 
 class Master:
@@ -160,15 +162,15 @@ class Master:
         def count(error: ProtocolError) -> None:
             metrics.protocol_error(error.kind)
 
-        interceptors: list[grpc.aio.ServerInterceptor] = [Gate(limits, count)]
-        if self.options.token is not None:
-            interceptors.append(TokenCheck(self.options.token, count))
-        options = rpc.server_options(limits.connections)
-        server = grpc.aio.server(interceptors=interceptors, options=options)
-        self.address = await listen(server, self.options.listen)
+        entrance = Entrance(self.options.security, count)
+        interceptors = [Gate(limits, count), entrance.interceptor]
+        server = grpc.aio.server(interceptors=interceptors, options=rpc.server_options(limits.connections))
+        self.address = await listen(server, self.options.listen, entrance.credentials)
         page = PageFace(PageFeed(self._page_facts()), self._status)
         if self.options.metrics != "off":
-            http = await start_http(self.options.metrics, metrics, self._status, self._exit_code, page)
+            http = await start_http(
+                self.options.metrics, metrics, self._status, self._exit_code, page, self.options.page
+            )
             stack.push_async_callback(http.stop)
             self.metrics_address = http.address
         begun = self._begin()
@@ -190,7 +192,9 @@ class Master:
             limits=limits,
         )
         stack.callback(self.driver.close)
-        self._add_services(server, watchers)
+        self._add_services(server, watchers, entrance.admission)
+        entrance.open(server)
+        stack.push_async_callback(entrance.close)
         await server.start()
         stack.push_async_callback(server.stop, GRACE_SECONDS)
         stack.callback(lambda: watchers.end(self._ending()))
@@ -224,8 +228,8 @@ class Master:
             )
         )
 
-    def _add_services(self, server: grpc.aio.Server, watchers: Watchers) -> None:
-        face = TrainingFace(self.driver, self._dataset)
+    def _add_services(self, server: grpc.aio.Server, watchers: Watchers, admission: Admission) -> None:
+        face = TrainingFace(self.driver, self._dataset, admission)
         begun = self._facts.started_unix_seconds
         fixed = FixedFacts(self.experiment.rounds, str(self.folder.path), begun, __version__)
         control = Control(self.driver, fixed, time.monotonic)
@@ -263,6 +267,9 @@ class Master:
             metrics=self.metrics_address or "off",
             folder=str(self.folder.path),
         )
+        warning = self.options.security.warning(self.address)
+        if warning is not None:
+            log.warning(warning, address=self.address)
         if self.options.announce is not None:
             facts = {
                 "address": self.address,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ from common.datasets.base import Dataset
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec, rpc
 from common.wire import frames as wire
+from master.access import Admission
 from master.driver import Driver
 from master.fetching import RowServer, refuse_fetch
 from master.session import Session
@@ -24,6 +25,11 @@ HELLO_SECONDS = 10.0
 GOODBYE_SECONDS = 2.0
 """So long a closing link may take to read its goodbye."""
 
+_CODES = {
+    "wrong_version": grpc.StatusCode.FAILED_PRECONDITION,
+    "wrong_name": grpc.StatusCode.PERMISSION_DENIED,
+}
+
 log = structlog.get_logger("gradcode.master")
 Context = Any
 
@@ -32,11 +38,12 @@ class TrainingFace:
     """``TrainingService`` over a driver.
 
     Args:
-        driver: the run. dataset: whose training rows workers may fetch.
+        driver: the run. dataset: whose training rows workers may fetch. admission: who may do so.
     """
 
-    def __init__(self, driver: Driver, dataset: Dataset) -> None:
+    def __init__(self, driver: Driver, dataset: Dataset, admission: Admission) -> None:
         self._driver = driver
+        self._admission = admission
         limits = driver.limits
         self._rows = RowServer(dataset, limits.fetched_bytes, limits.patience_seconds)
 
@@ -44,11 +51,10 @@ class TrainingFace:
         """One worker's conversation."""
         try:
             hello = await self._hello(requests)
+            self._admission.check_name(hello.worker_name, context)
         except ProtocolError as error:
             self._driver.count_error(error)
-            wrong_version = error.kind == "wrong_version"
-            code = grpc.StatusCode.FAILED_PRECONDITION if wrong_version else grpc.StatusCode.INVALID_ARGUMENT
-            await context.abort(code, str(error))
+            await context.abort(_CODES.get(error.kind, grpc.StatusCode.INVALID_ARGUMENT), str(error))
             return
         session = self._driver.open_session(hello.worker_name)
         await self._converse(session, requests, context)
@@ -71,10 +77,12 @@ class TrainingFace:
         """Read and write until one side is done."""
         reading = asyncio.create_task(self._read(session, requests))
         writing = asyncio.create_task(self._write(session, context))
+        watching = asyncio.create_task(self._watch(session, context))
         crowding = asyncio.create_task(session.outbox.overfull.wait())
+        tasks = {reading, writing, watching, crowding}
         reason = "the connection ended"
         try:
-            await asyncio.wait({reading, writing, crowding}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if crowding.done():
                 self._driver.refuse(
                     session, ProtocolError("too_slow", "too much waits to be read by this peer")
@@ -87,7 +95,7 @@ class TrainingFace:
             reason = "the connection was lost"
             raise
         finally:
-            for task in (reading, writing, crowding):
+            for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
@@ -97,6 +105,12 @@ class TrainingFace:
         try:
             async for raw in requests:
                 self._driver.hear(session, codec.decode_request(raw), len(raw))
+        except ProtocolError as error:
+            self._driver.refuse(session, error)
+
+    async def _watch(self, session: Session, context: Context) -> None:
+        try:
+            await self._admission.until_void(context)
         except ProtocolError as error:
             self._driver.refuse(session, error)
 
@@ -120,73 +134,30 @@ class TrainingFace:
         try:
             fetch = codec.decode_fetch(request)
             self._rows.check(fetch, self._driver.run)
+            name = self._admission.fetcher(context)
+            if name is not None:
+                self._driver.permits.check(name, fetch, self._driver.training.members)
             await self._rows.send(fetch, context)
         except ProtocolError as error:
             self._driver.count_error(error)
             await refuse_fetch(error, context)
 
 
-class TokenCheck(grpc.aio.ServerInterceptor):
-    """Refuses calls without the run's token; health checks need none.
-
-    Args:
-        token: what every call must carry as ``authorization: Bearer <token>``.
-        count: told of every refusal.
-    """
-
-    def __init__(self, token: str, count: Callable[[ProtocolError], None]) -> None:
-        self._token = token
-        self._count = count
-
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
-    ) -> Any:
-        """Pass the call on, or answer UNAUTHENTICATED."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith("/grpc.health.v1."):
-            return handler
-        metadata = handler_call_details.invocation_metadata
-        if rpc.authorised(metadata, self._token):
-            return handler
-        given = any(key == "authorization" for key, _ in metadata or ())
-        said = "a wrong token was sent" if given else "no token was sent"
-        self._count(ProtocolError("wrong_token", said))
-        return _refusal(handler, f"{said}: give the token file of this run")
-
-
-def _refusal(handler: Any, detail: str) -> Any:
-    """A handler of the same kind that only says no."""
-
-    async def refuse(request: Any, context: Context) -> None:
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, detail)
-
-    async def refuse_stream(requests: AsyncIterator[bytes], context: Context) -> None:
-        # Without reading a frame first, gRPC loses the status now and then, and the peer dials again.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(anext(aiter(requests), b""), HELLO_SECONDS)
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, detail)
-
-    if handler.request_streaming and handler.response_streaming:
-        return grpc.stream_stream_rpc_method_handler(refuse_stream)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(refuse)
-    return grpc.unary_unary_rpc_method_handler(refuse)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-async def listen(server: grpc.aio.Server, address: str) -> str:
-    """Bind a server's port. Returns the address with the real port.
+async def listen(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+) -> str:
+    """Bind a server's port, with TLS if there are credentials. Returns the address with the real port.
 
     Raises:
         InvalidSpec: the port is taken, or the host is not of this machine.
     """
     rpc.parse_address("listen", address)
     try:
-        port = server.add_insecure_port(address)
+        port = (
+            server.add_insecure_port(address)
+            if credentials is None
+            else server.add_secure_port(address, credentials)
+        )
     except RuntimeError:
         port = 0
     if port == 0:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gradcode.chaos.disk import SmallDisk, why_not
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from certificates import Certificates
 
 TOOLS = {
     "buf": (("buf",), "npm install -g @bufbuild/buf"),
@@ -56,3 +63,11 @@ def small_disk() -> Iterator[Callable[[Path, int], SmallDisk]]:
             return stack.enter_context(SmallDisk(folder, n_bytes))
 
         yield mount
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Issues real certificates, by two authorities."""
+    from certificates import Certificates
+
+    return Certificates(tmp_path_factory.mktemp("certificates"))

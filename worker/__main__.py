@@ -23,7 +23,10 @@ from pathlib import Path
 
 from common.errors import GradcodeError, InvalidSpec
 from common.lifeline import end_with_parent
-from common.tokens import read_token
+from common.options import add_tls_options, tls_of
+from common.tls import own_roles
+from common.tokens import token_file
+from common.wire.access import Access
 from common.wire.rpc import parse_address
 from worker.logs import configure_logs
 from worker.metrics import MetricsServer, WorkerMetrics
@@ -32,6 +35,7 @@ from worker.service import Worker, package_version
 _EPILOG = """\
 examples:
   python -m worker --master 127.0.0.1:50051
+  python -m worker --master train.example.org:50051 --tls worker-tls
   python -m worker --master train.example.org:50051 --token-file token.txt --name rack3-node7
   python -m worker --master 127.0.0.1:50051 --metrics-address 127.0.0.1:9101 --give-up 60
 
@@ -68,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m worker",
-        description="Compute for a gradcode master. Everything but its address and token the master tells.",
+        description="Compute for a gradcode master. All but its address and credentials the master tells.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--master", required=True, metavar="HOST:PORT", help="where the master listens")
     add("--name", help="brings back the former place after a restart (default: host name and a random part)")
     add("--token-file", type=Path, metavar="FILE", help="file with the master's token")
+    add_tls_options(parser, "the worker")
+    add(
+        "--tls-name",
+        metavar="NAME",
+        help="what the master's certificate is for, if not the host that is dialed",
+    )
     add(
         "--metrics-address",
         default="off",
@@ -101,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _work(arguments: argparse.Namespace) -> int:
-    name = arguments.name if arguments.name is not None else f"{socket.gethostname()}:{uuid.uuid4()}"
+    access = Access(tls_of(arguments), token_file(arguments.token_file))
+    name = _name(arguments.name, access)
     if arguments.give_up is not None and not arguments.give_up >= 0:
         raise InvalidSpec("--give-up", "must be at least 0 seconds", arguments.give_up)
     parse_address("--master", arguments.master)
@@ -109,7 +120,7 @@ async def _work(arguments: argparse.Namespace) -> int:
     worker = Worker(
         arguments.master,
         name,
-        token=read_token(arguments.token_file),
+        access=access,
         metrics=metrics,
         give_up_seconds=arguments.give_up,
         own_process=True,
@@ -123,6 +134,22 @@ async def _work(arguments: argparse.Namespace) -> int:
     finally:
         if server is not None:
             server.close()
+
+
+def _name(given: str | None, access: Access) -> str:
+    """The worker's name: the given one, else its certificate's, else host and a random part."""
+    unique = f"{socket.gethostname()}:{uuid.uuid4()}"
+    if access.tls is None:
+        return unique if given is None else given
+    roles = own_roles(access.tls)
+    default = roles.default_name(unique)
+    if default is None:
+        raise InvalidSpec("--tls-cert", "must be a worker's", str(access.tls.certificate))
+    if given is not None and not roles.may_be(given):
+        raise InvalidSpec(
+            "--name", f"must be one of its certificate's: {', '.join(roles.worker_names)}", given
+        )
+    return default if given is None else given
 
 
 def _asked_to_leave(worker: Worker, number: int) -> None:

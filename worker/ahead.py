@@ -8,8 +8,8 @@ from collections.abc import Callable
 import grpc.aio
 
 from common.errors import InvalidSpec
+from common.wire.access import Access
 from common.wire.frames import Prefetch
-from common.wire.rpc import Metadata
 from worker import memory
 from worker.rows import fetch
 from worker.rowstore import RowStore
@@ -20,7 +20,8 @@ LEAST_FREE = 0.5
 
 async def load_ahead(
     channel: grpc.aio.Channel,
-    metadata: Metadata,
+    access: Access,
+    name: str,
     wanted: Prefetch,
     store: RowStore,
     count: Callable[[int], None],
@@ -30,7 +31,7 @@ async def load_ahead(
     Between two ranges it rests for as long as the last one took: those who compute come first.
 
     Args:
-        channel, metadata: for the master. store: where rows go. count: told of rows that came.
+        channel, access, name: for the master. store: where rows go. count: told of rows that came.
 
     Returns:
         What it came to, in words; empty if there was nothing to do.
@@ -47,7 +48,7 @@ async def load_ahead(
             break
         began = loop.time()
         try:
-            rows = await fetch(channel, metadata, wanted.run, wanted.data, each)
+            rows = await fetch(channel, access, name, wanted.run, wanted.data, each)
         except InvalidSpec as error:
             why = f", and no more: {error}"
             break

@@ -84,13 +84,3 @@ def configure_logs(level: str = "info", form: str = "auto") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if text else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-
-
-def brief(details: str) -> str:
-    """What is of interest in gRPC's details: the last of its errors.
-
-    >>> brief("failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused")
-    'ipv4:127.0.0.1:1: Connection refused'
-    """
-    last = " ".join(details.split()).rpartition("last error: ")[2]
-    return last.removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ")

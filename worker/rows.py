@@ -10,9 +10,10 @@ import grpc.aio
 
 from common.errors import ProtocolError
 from common.wire import checks, codec
+from common.wire.access import Access, as_worker
 from common.wire.frames import DataOrder, FetchRows, RowRange, RowsData, RowsHeader
 from common.wire.rows import unpack_rows
-from common.wire.rpc import Metadata, fetch_method
+from common.wire.rpc import FETCH_ROWS, fetch_method
 from worker import memory
 from worker.rowstore import Rows
 
@@ -21,9 +22,9 @@ FRAME_SECONDS = 120.0
 
 
 async def fetch(
-    channel: grpc.aio.Channel, metadata: Metadata, run: str, order: DataOrder, wanted: RowRange
+    channel: grpc.aio.Channel, access: Access, name: str, run: str, order: DataOrder, wanted: RowRange
 ) -> Rows:
-    """The rows of one range, from the master.
+    """The rows of one range, from the master, for the worker called ``name``.
 
     Raises:
         ProtocolError: what came is not what the order and its own header say.
@@ -34,6 +35,7 @@ async def fetch(
     header: RowsHeader | None = None
     payload = bytearray()
     n_received = 0
+    metadata = as_worker(name) + await access.metadata(channel, FETCH_ROWS)
     async for raw in _frames(fetch_method(channel)(request, metadata=metadata)):
         frame = codec.decode_fetch_response(raw)
         if isinstance(frame, RowsData):

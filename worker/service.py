@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.metadata
 import logging
 import random
@@ -12,7 +13,10 @@ import grpc
 import grpc.aio
 
 from common.errors import GradcodeError, InvalidSpec
-from common.wire.rpc import bearer, client_options, parse_address
+from common.tls import TlsFiles, own_roles
+from common.watched import Stamp
+from common.wire.access import Access
+from common.wire.rpc import client_options, parse_address
 from worker.endings import Ended
 from worker.metrics import WorkerMetrics
 from worker.session import Memory, Session
@@ -22,6 +26,8 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 CONNECT_SECONDS = 5.0
 """How long one attempt to connect may take."""
+LOOK_SECONDS = 1.0
+"""Between two looks whether the certificates have changed."""
 _STEADY_SECONDS = 1.0  # a link that lasted so long makes the next pause short again
 
 
@@ -31,7 +37,8 @@ class Worker:
     Args:
         address: ``HOST:PORT`` of the master.
         name: unique among the workers of a run; brings back the former place when dialing again.
-        token: what the master wants to see, or None.
+        access: what it shows the master: certificates, a token, neither. New certificates are shown as soon
+            as no round is in hand.
         metrics: where counts go; None for a registry of its own.
         give_up_seconds: end when no link could be made for so long; None for never.
         own_process: injected freezes and deaths befall this whole process; otherwise only the session, which
@@ -48,13 +55,14 @@ class Worker:
         address: str,
         name: str,
         *,
-        token: str | None = None,
+        access: Access | None = None,
         metrics: WorkerMetrics | None = None,
         give_up_seconds: float | None = None,
         own_process: bool = False,
         stop_event: asyncio.Event | None = None,
     ) -> None:
         host, port = parse_address("master", address)
+        self._host, self._port = host, port
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.name = checked_name(name)
         self.metrics = metrics or WorkerMetrics()
@@ -62,7 +70,7 @@ class Worker:
         self._give_up_seconds = give_up_seconds
         self._stop = stop_event or asyncio.Event()
         self._session: Session | None = None
-        self._kept = Memory(name, package_version(), bearer(token), self.metrics, own_process)
+        self._kept = Memory(name, package_version(), access or Access(), self.metrics, own_process)
         self.log = self._kept.log
 
     def stop(self) -> None:
@@ -92,6 +100,10 @@ class Worker:
                 level = logging.ERROR if ended.exit_code else logging.INFO
                 self.log.log(level, "%s: %s", self.address, ended.reason)
                 return ended.exit_code
+            if ended.at_once:
+                self.log.info("%s: %s; dialing again", self.address, ended.reason)
+                linked_at = loop.time()
+                continue
             if ended.dead_seconds:
                 await self._be_dead(ended)
                 pause, linked_at = FIRST_PAUSE_SECONDS, loop.time()
@@ -127,20 +139,35 @@ class Worker:
     async def _link(self) -> tuple[Ended, bool]:
         """One attempt, and the link if it comes about: how it ended, and whether there was one."""
         self._kept.state = "dialing"
-        channel = grpc.aio.insecure_channel(self.address, options=client_options())
+        tls = self._kept.access.tls
+        shown = None if tls is None else tls.stamp
+        try:
+            channel = self._kept.access.channel(self.address, client_options())
+        except InvalidSpec as error:
+            return Ended(str(error)), False
+        renewing: asyncio.Task[None] | None = None
         try:
             reason = await self._until_stopped(_connect(channel))
             if self._stop.is_set():
                 return Ended("it was asked to leave", again=False), False
             if reason:
-                return Ended(reason), False
+                return await self._explained(Ended(reason)), False
             self._session = Session(channel, self._kept, self._stop)
+            if tls is not None:
+                renewing = asyncio.create_task(_renew(self._session, tls, shown))
             ended = await self._session.talk()
-            return ended, self._session.welcomed
+            return (await self._explained(ended) if ended.unavailable else ended), self._session.welcomed
         finally:
+            if renewing is not None:
+                renewing.cancel()
             self._session = None
             self._kept.state = "dialing"
             await channel.close(None)
+
+    async def _explained(self, ended: Ended) -> Ended:
+        """The same, with the reason if TLS is the trouble, which gRPC does not tell."""
+        told = await self._until_stopped(self._kept.access.trouble(self._host, self._port))
+        return dataclasses.replace(ended, reason=told) if told else ended
 
     async def _be_dead(self, ended: Ended) -> None:
         """Forget everything, and wait until it is time to come back or to leave."""
@@ -158,6 +185,20 @@ class Worker:
             each.cancel()
         await asyncio.wait((task, stopped))
         return None if task.cancelled() else task.result()
+
+
+async def _renew(session: Session, tls: TlsFiles, shown: Stamp | None) -> None:
+    """Have the session come back when the files hold other certificates than those that it ``shown``."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if (seen := tls.stamp) != shown:
+            try:
+                own_roles(tls)
+            except InvalidSpec:
+                continue  # one file is written, another not yet
+            if tls.stamp == seen:
+                session.renew()
+                return
 
 
 async def _connect(channel: grpc.aio.Channel) -> str | None:

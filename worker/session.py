@@ -16,12 +16,13 @@ import grpc.aio
 from common.errors import InvalidSpec, ProtocolError
 from common.wire import codec
 from common.wire import frames as wire
-from common.wire.rpc import Metadata, session_method
+from common.wire.access import Access
+from common.wire.rpc import SESSION, session_method
 from worker.ahead import load_ahead
-from worker.endings import Ended, ended_with
+from worker.endings import Ended, closed
 from worker.injected import Fate, OwnProcess, Victim
 from worker.liveness import Liveness
-from worker.logs import WorkerLog, brief
+from worker.logs import WorkerLog
 from worker.memory import has_room, require_room
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
@@ -43,7 +44,7 @@ class Memory:
     """What a worker keeps from one link to the next.
 
     Attributes:
-        name: the worker's. package_version: of this installation. metadata: of every call.
+        name: the worker's. package_version: of this installation. access: what it shows a master.
         own_process: whether injected freezes and deaths may befall the whole process.
         state: what the worker does, in a word. n_links: how many links brought a Welcome.
         log: where this worker's lines go, bound to run and round.
@@ -51,7 +52,7 @@ class Memory:
 
     name: str
     package_version: str
-    metadata: Metadata
+    access: Access
     metrics: WorkerMetrics
     own_process: bool
     store: RowStore = field(default_factory=RowStore)
@@ -90,6 +91,7 @@ class Session:
         self._ended: asyncio.Future[Ended] = self._loop.create_future()
         self._farewell: Ended | None = None
         self._draining = False
+        self._renewing = False
         self._awake = asyncio.Event()
         self._awake.set()
         self._outbox = Outbox(self._build)
@@ -102,14 +104,14 @@ class Session:
         self._loading: asyncio.Task[None] | None = None
         self._seat: Seat | None = None
         # Typed loosely: the stubs know no stream of bytes whose ends are read and written one by one.
-        self._call: Any = session_method(channel)(metadata=kept.metadata)
+        self._call: Any = None  # from the first frame on
         self._hears: dict[type, Callable[[Any], None]] = {
             wire.Welcome: self._hear_welcome,
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
             wire.Alive: lambda _: None,
             wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
             wire.Prefetch: self._hear_prefetch,
-            wire.StopRound: self._for_seat(Seat.stop),
+            wire.StopRound: self._hear_stop,
             wire.StartRound: self._hear_start,
             wire.ParametersFrame: self._for_seat(Seat.take_parameters),
             wire.NextChunk: self._for_seat(Seat.next_chunk),
@@ -123,6 +125,11 @@ class Session:
             Exception: whatever the compute thread could not cope with.
         """
         self._outbox.put(wire.Hello(self._kept.name, self._kept.package_version))
+        try:
+            metadata = await self._kept.access.metadata(self._channel, SESSION)
+        except grpc.aio.AioRpcError as error:
+            return self._closed(error.code(), error.details())
+        self._call = session_method(self._channel)(metadata=metadata)
         doing = (self._read(), self._write(), self._watch_leaving(), self._liveness.watch())
         tasks = [asyncio.create_task(each) for each in doing]
         try:
@@ -160,9 +167,9 @@ class Session:
                 self._metrics.receive_bytes.inc(len(raw))
                 if self._farewell is None:
                     self._hear(raw)
-            self._closed(await self._call.code(), await self._call.details())
+            self._end(self._closed(await self._call.code(), await self._call.details()))
         except grpc.aio.AioRpcError as error:
-            self._closed(error.code(), error.details())
+            self._end(self._closed(error.code(), error.details()))
         except Exception as error:
             self._fail(error)
 
@@ -199,8 +206,8 @@ class Session:
         assert self._seat is not None
         return await self._seat.build(pending)
 
-    def _closed(self, code: grpc.StatusCode, details: str | None) -> None:
-        self._end(ended_with(code, brief(details or ""), self.welcomed))
+    def _closed(self, code: grpc.StatusCode, details: str | None) -> Ended:
+        return closed(code, details, self.welcomed, self._kept.n_links > 0)
 
     def _end(self, ended: Ended) -> None:
         if not self._ended.done():
@@ -261,6 +268,16 @@ class Session:
     def _drained(self, reason: str) -> None:
         self._leave(wire.Goodbye(reason), Ended(reason, again=False))
 
+    def renew(self) -> None:
+        """Leave and come back with new certificates, as soon as no round is in hand."""
+        self._renewing = True
+        if not self.in_round and not self._draining:
+            self._renewed()
+
+    def _renewed(self) -> None:
+        reason = "its certificates have changed"
+        self._leave(wire.Goodbye(reason, retry=True), Ended(reason, at_once=True))
+
     # ---- frames -----------------------------------------------------------------------------------------
 
     def _hear_welcome(self, frame: wire.Welcome) -> None:
@@ -293,7 +310,9 @@ class Session:
     async def _prepare(self, frame: wire.Prefetch) -> None:
         try:
             kept = self._kept
-            ended = await load_ahead(self._channel, kept.metadata, frame, kept.store, self._count_rows)
+            ended = await load_ahead(
+                self._channel, kept.access, kept.name, frame, kept.store, self._count_rows
+            )
             if ended:
                 kept.log.info("%s", ended)
         except ProtocolError as error:
@@ -314,7 +333,8 @@ class Session:
                 store.forget_all_but(order.data)
             require_room(welcome, order, missing)
             for each in missing:
-                rows = await fetch(self._channel, self._kept.metadata, welcome.run, order.data, each)
+                kept = self._kept
+                rows = await fetch(self._channel, kept.access, kept.name, welcome.run, order.data, each)
                 self._count_rows(each.end - each.begin)
                 store.put(order.data, each, dtype, rows)
             if missing:
@@ -357,6 +377,11 @@ class Session:
     def _hear_start(self, frame: wire.StartRound) -> None:
         self._kept.log.bind(round=frame.stamp.round)
         self._for_seat(Seat.start)(frame)
+
+    def _hear_stop(self, frame: wire.StopRound) -> None:
+        self._for_seat(Seat.stop)(frame)
+        if self._renewing and not self.in_round and not self._draining:
+            self._renewed()
 
     # ---- injected interruptions of a worker that shares its process --------------------------------------
 

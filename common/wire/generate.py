@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROTOS = ("common/wire/gradcode/v1/control.proto", "common/wire/gradcode/v1/training.proto")
+PROTOS = tuple(f"common/wire/gradcode/v1/{name}.proto" for name in ("access", "control", "training"))
 PACKAGES = ("common/wire/gradcode", "common/wire/gradcode/v1")
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 PACKAGE_DOC = '"""Generated from protos/gradcode/v1 by ``python -m common.wire.generate``."""\n'

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,17 +16,19 @@ import grpc.aio
 
 from common.errors import InvalidSpec
 from common.wire import control
+from common.wire.access import proof
 from common.wire.control import RoundsRequest, RunStatus, Scaled, WatchedRounds, WorkerStatus
 from common.wire.frames import MAX_MESSAGE_BYTES
 
 TRAINING = "gradcode.v1.TrainingService"
 CONTROL = "gradcode.v1.ControlService"
+SESSION = f"/{TRAINING}/Session"
+FETCH_ROWS = f"/{TRAINING}/FetchRows"
 
 SILENCE_SECONDS = 15.0
 """A watched master that says nothing for so long is gone; it speaks at least every 5 seconds."""
 
 Options: TypeAlias = list[tuple[str, int]]
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
 SessionBehaviour: TypeAlias = Callable[[AsyncIterator[bytes], Any], Any]
 FetchBehaviour: TypeAlias = Callable[[bytes, Any], Any]
 
@@ -104,43 +105,17 @@ def parse_address(field: str, text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def bearer(token: str | None) -> Metadata:
-    """The metadata that every call carries.
-
-    >>> bearer("abc"), bearer(None)
-    ((('authorization', 'Bearer abc'),), ())
-    """
-    return () if token is None else (("authorization", f"Bearer {token}"),)
-
-
-def authorised(metadata: Sequence[tuple[str, str | bytes]] | None, token: str | None) -> bool:
-    """Whether a call's metadata carry ``token``; always so when the master has none (None).
-
-    >>> authorised(bearer("abc"), "abc"), authorised(bearer("abd"), "abc"), authorised((), "abc")
-    (True, False, False)
-    """
-    if token is None:
-        return True
-    expected = f"Bearer {token}".encode()
-    given = [value for key, value in metadata or () if key == "authorization"]
-    return len(given) == 1 and hmac.compare_digest(_encoded(given[0]), expected)
-
-
-def _encoded(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
-
-
 # ---- TrainingService ------------------------------------------------------------------------------------
 
 
 def session_method(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamMultiCallable[bytes, bytes]:
-    """TrainingService.Session of a channel; call it with ``metadata=bearer(token)``."""
-    return channel.stream_stream(f"/{TRAINING}/Session")
+    """TrainingService.Session of a channel; call it with metadata for SESSION."""
+    return channel.stream_stream(SESSION)
 
 
 def fetch_method(channel: grpc.aio.Channel) -> grpc.aio.UnaryStreamMultiCallable[bytes, bytes]:
-    """TrainingService.FetchRows of a channel; call it with the request and ``metadata=bearer(token)``."""
-    return channel.unary_stream(f"/{TRAINING}/FetchRows")
+    """TrainingService.FetchRows of a channel; call it with the request, and with metadata for FETCH_ROWS."""
+    return channel.unary_stream(FETCH_ROWS)
 
 
 def training_handler(session: SessionBehaviour, fetch: FetchBehaviour) -> grpc.GenericRpcHandler:
@@ -225,7 +200,7 @@ class ControlClient:
         self, channel: grpc.aio.Channel, token: str | None = None, timeout_seconds: float = 5.0
     ) -> None:
         self._channel = channel
-        self._metadata = bearer(token)
+        self._token = token
         self._timeout = timeout_seconds
 
     async def get_status(self) -> RunStatus:
@@ -249,9 +224,10 @@ class ControlClient:
 
         The last answer holds the run's ending. TimeoutError when nothing comes for SILENCE_SECONDS.
         """
-        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
-        method = self._channel.unary_stream(f"/{CONTROL}/WatchRounds")
-        call = method(control.encode_rounds_request(known), metadata=self._metadata)
+        name = f"/{CONTROL}/WatchRounds"
+        method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(name)
+        shown = await proof(self._channel, self._token, name, self._timeout)
+        call = method(control.encode_rounds_request(known), metadata=shown)
         try:
             while isinstance(raw := await asyncio.wait_for(call.read(), SILENCE_SECONDS), bytes):
                 yield control.decode_rounds(raw)
@@ -259,6 +235,7 @@ class ControlClient:
             call.cancel()
 
     async def _call(self, method: str, request: bytes) -> bytes:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-        call = self._channel.unary_unary(f"/{CONTROL}/{method}")
-        return await call(request, metadata=self._metadata, timeout=self._timeout)
+        name = f"/{CONTROL}/{method}"
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(name)
+        shown = await proof(self._channel, self._token, name, self._timeout)
+        return await call(request, metadata=shown, timeout=self._timeout)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-TOKEN = "/var/lib/gradcode/token/token"
+TLS = "/var/lib/gradcode/tls"
 PORTS = ("MASTER_PORT", "PAGE_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 QUESTION_SECONDS = 60.0
 
@@ -141,8 +141,9 @@ class Project:
         return self.containers("master")[0]
 
     def gradcode(self, *arguments: str) -> str:
-        """What the command gradcode prints, run inside the master's container."""
-        return docker("exec", self.master, "gradcode", *arguments, "127.0.0.1:7070", "--token-file", TOKEN)
+        """What the command gradcode prints, run inside the operator's container."""
+        (operator,) = self.containers("operator")
+        return docker("exec", operator, "gradcode", *arguments, "master:7070", "--tls", TLS)
 
     def status(self) -> dict[str, Any]:
         """How the run stands, by the control API: ``status`` and ``workers``."""
@@ -155,7 +156,8 @@ class Project:
         for worker in self.status()["workers"]:
             # A place that was left keeps the name of the one who left.
             there = worker["place"] is not None and worker["state"] != "lost"
-            if there and worker["worker_name"].startswith(container[:12]):
+            # Without a name of its own a worker is called worker-HOST:..., as its certificate allows.
+            if there and worker["worker_name"].startswith(f"worker-{container[:12]}"):
                 return dict(worker)
         return None
 

@@ -94,7 +94,7 @@ class Checks:
 
     def starts(self) -> str:
         """Master, workers and Prometheus; all healthy."""
-        services = ["master", "worker", "prometheus"]
+        services = ["master", "operator", "worker", "prometheus"]
         self.project.compose("up", "-d", "--scale", f"worker={N_WORKERS}", *services)
         self.all_healthy(N_WORKERS)
         return f"1 master, {N_WORKERS} workers, Prometheus"
@@ -151,6 +151,28 @@ class Checks:
         if hosts != {"127.0.0.1"}:
             raise Failure(f"ports are open on {sorted(hosts)}")
         return "user 10001, read-only, limits on CPU and memory, ports on 127.0.0.1"
+
+    def secured(self) -> str:
+        """Nobody is let in without a certificate, or in a role that is not its own; no one has the key."""
+        worker, master = self.project.containers("worker")[0], self.project.master
+        for who, arguments, said in (
+            (worker, ("--tls", engine.TLS), "this certificate is not an operator's"),
+            (worker, (), "the master speaks TLS"),
+        ):
+            asked = (
+                "sh",
+                "-c",
+                'gradcode status master:7070 "$@" 2>&1; echo "exit code $?"',
+                "sh",
+                *arguments,
+            )
+            answer = docker("exec", who, *asked)
+            if said not in answer or not answer.endswith("exit code 2"):
+                raise Failure(f"status with {arguments} is answered: {answer[-200:]}")
+        for each in (master, worker, *self.project.containers("operator")):
+            if docker("exec", each, "find", "/var/lib/gradcode", "-name", "ca-key.pem"):
+                raise Failure("the authority's key is in reach of others")
+        return "no certificate, wrong role: refused; the authority's key is with nobody"
 
     def rounds_proceed(self, n_linked: int | None = None) -> str:
         """`N_ROUNDS` more have taken a step, most of all took one, and so many workers are linked."""
@@ -259,7 +281,7 @@ class Checks:
 
     def spare(self) -> str:
         """--scale during the run: one more waits as a spare, and takes the place of one that goes."""
-        services = ["master", "worker", "prometheus"]
+        services = ["master", "operator", "worker", "prometheus"]
         self.project.compose("up", "-d", "--no-recreate", "--scale", f"worker={N_WORKERS + 1}", *services)
         eventually("a spare is there", lambda: self.project.status()["status"]["n_spares"] == 1, 60)
         gone, newcomer = self.project.containers("worker")[0], self.project.containers("worker")[-1]
@@ -309,7 +331,7 @@ class Checks:
     def chaos(self) -> str:
         """The profile's two workers straggle: one all the time, one whenever it freezes."""
         self.project.down()
-        services = ["master", "worker", "worker-slow", "worker-freezing"]
+        services = ["master", "operator", "worker", "worker-slow", "worker-freezing"]
         self.project.compose("--profile", "chaos", "up", "-d", *services)
         (slow,), (freezing,) = (self.project.containers(each) for each in services[-2:])
         eventually("all ten have a place", lambda: self.project.worker_at(freezing), 120)
@@ -383,6 +405,7 @@ def all_checks(checks: Checks) -> None:
         return
     for what, how in (
         ("containers are restricted", checks.restricted),
+        ("all speak TLS, and nobody else is let in", checks.secured),
         ("rounds proceed", lambda: checks.rounds_proceed(N_WORKERS)),
         ("the master answers on this machine", checks.page),
         ("a worker's container is killed and started again", checks.killed),

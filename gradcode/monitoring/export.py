@@ -15,6 +15,8 @@ from gradcode.monitoring.overview import OVERVIEW
 from gradcode.monitoring.rules import alerts_yaml, rules_yaml
 from gradcode.monitoring.stragglers import STRAGGLERS
 
+USER = "gradcode"
+"""Of whoever looks at a master's metrics with a password."""
 DASHBOARDS = (OVERVIEW, STRAGGLERS, FLEET)
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 """Where a checkout keeps these files."""
@@ -29,6 +31,8 @@ class Places:
         workers: those of workers; none: all addresses of the name ``worker``, port 9101.
         prometheus: where Grafana finds Prometheus. dashboards: where it finds the dashboards' files.
         scrape: how often to ask for metrics and to look at rules, as Prometheus writes times.
+        master_ca: where Prometheus finds the authority of the master's certificate; empty: no TLS.
+        master_password: where it finds the password of the master's metrics; empty: there is none.
     """
 
     master: str = "master:9100"
@@ -36,6 +40,8 @@ class Places:
     prometheus: str = "http://prometheus:9090"
     dashboards: str = "/etc/grafana/dashboards"
     scrape: str = "2s"
+    master_ca: str = ""
+    master_password: str = ""
 
 
 def files(places: Places = Places()) -> dict[str, str]:
@@ -71,6 +77,8 @@ def _check(places: Places) -> None:
         *addresses,
         ("--prometheus", places.prometheus),
         ("--dashboards", places.dashboards),
+        *(("--master-ca", each) for each in [places.master_ca] if each),
+        *(("--master-password-file", each) for each in [places.master_password] if each),
     ):
         if not re.fullmatch(r"[\w.:/@~%+\-\[\]]+", text):
             raise InvalidSpec(option, "must have no spaces, quotes or other signs of YAML", text)
@@ -98,7 +106,14 @@ def export(folder: Path, places: Places = Places(), force: bool = False) -> list
 
 
 def _prometheus(places: Places) -> str:
-    return _PROMETHEUS.format(places=places, workers=_workers(places.workers))
+    return _PROMETHEUS.format(places=places, access=_access(places), workers=_workers(places.workers))
+
+
+def _access(places: Places) -> str:
+    """How Prometheus is let in at the master."""
+    tls = f"    scheme: https\n    tls_config: {{ca_file: {places.master_ca}}}\n" if places.master_ca else ""
+    file = places.master_password
+    return tls + (f"    basic_auth: {{username: {USER}, password_file: {file}}}\n" if file else "")
 
 
 def _workers(addresses: Sequence[str]) -> str:
@@ -129,7 +144,7 @@ rule_files: [rules.yml, alerts.yml]
 
 scrape_configs:
   - job_name: gradcode-master
-    static_configs:
+{access}    static_configs:
       - targets: ["{places.master}"]
 
   - job_name: gradcode-worker

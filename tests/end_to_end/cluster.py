@@ -42,10 +42,11 @@ class Cluster:
 
     def start_master(self, *overrides: str, listen: str = "127.0.0.1:0", awaited: bool = True) -> None:
         announce = self.root / "announce.json"
+        insecure = () if listen.startswith("127.") else ("--insecure-network",)
         announce.unlink(missing_ok=True)
         sets = [part for each in overrides for part in ("--set", each)]
         self.master = self._spawn(
-            "master", "--listen", listen, "--metrics", "off", "--announce", str(announce),
+            "master", "--listen", listen, *insecure, "--metrics", "off", "--announce", str(announce),
             "--run-folder", str(self.folder), *sets,
         )  # fmt: skip
         if awaited:

@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 
 from common.experiment import load_experiment
+from common.tls import TlsFiles
+from common.tokens import Token
 from common.wire import codec, rpc
 from common.wire import frames as wire
+from common.wire.access import Access
 from master.run import Master, MasterOptions
+from master.securing import Security
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -56,9 +60,14 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """``await start("workers=2", token=...)``: a master in this process, on free ports of 127.0.0.1."""
     running: list[Running] = []
 
-    async def begin(*overrides: str, token: str | None = None, **more: Any) -> Running:
+    async def begin(
+        *overrides: str, token: str | None = None, tls: TlsFiles | None = None, **more: Any
+    ) -> Running:
         experiment = load_experiment(None, ["data.source=synthetic(rows=60, features=4)", *overrides])
-        options = MasterOptions("127.0.0.1:0", "127.0.0.1:0", runs=tmp_path / "runs", token=token, **more)
+        security = more.pop("security", None) or Security(tls=tls, token=token)
+        options = MasterOptions(
+            "127.0.0.1:0", "127.0.0.1:0", runs=tmp_path / "runs", security=security, **more
+        )
         master = Master(experiment, options)
         master.prepare()
         opened = asyncio.Event()
@@ -80,17 +89,25 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 class Peer:
     """One link, frame by frame; understands just enough to be an honest or a wicked worker."""
 
-    def __init__(self, address: str, token: str | None = None) -> None:
+    def __init__(self, address: str, token: str | None = None, tls: TlsFiles | None = None) -> None:
         # The last option wins: this peer does not mind how much it sends.
         options = [*rpc.client_options(), ("grpc.max_send_message_length", -1)]
-        self.channel = grpc.aio.insecure_channel(address, options=options)
-        self.call = rpc.session_method(self.channel)(metadata=rpc.bearer(token))
+        self.access = Access(tls, None if token is None else Token(token))
+        self.channel = self.access.channel(address, options)
+        self.call: Any = None
         self.welcome: wire.Welcome
         self.start_round: wire.StartRound
         self.parameters = b""
 
     async def send(self, frame: wire.Request) -> None:
-        await self.call.write(codec.encode_request(frame))
+        await self.write(codec.encode_request(frame))
+
+    async def write(self, raw: bytes) -> None:
+        """Bytes that may be no frame; the first ones open the session."""
+        if self.call is None:
+            metadata = await self.access.metadata(self.channel, rpc.SESSION)
+            self.call = rpc.session_method(self.channel)(metadata=metadata)
+        await self.call.write(raw)
 
     async def receive(self, kind: type[Any]) -> Any:
         """The next frame of ``kind``; others are passed over."""
@@ -146,8 +163,8 @@ async def dial() -> AsyncIterator[Callable[..., Peer]]:
     """``dial(address)``: a peer, closed at the end."""
     peers: list[Peer] = []
 
-    def connect(address: str, token: str | None = None) -> Peer:
-        peers.append(Peer(address, token))
+    def connect(address: str, token: str | None = None, tls: TlsFiles | None = None) -> Peer:
+        peers.append(Peer(address, token, tls))
         return peers[-1]
 
     yield connect

@@ -68,11 +68,11 @@ async def second_hello(peer):
 
 
 async def garbage(peer):
-    await peer.call.write(seal(b"\xff\xfe garbage"))
+    await peer.write(seal(b"\xff\xfe garbage"))
 
 
 async def no_checksum(peer):
-    await peer.call.write(b"\xff\xfe garbage")
+    await peer.write(b"\xff\xfe garbage")
 
 
 async def an_altered_message(peer):
@@ -80,7 +80,7 @@ async def an_altered_message(peer):
     frame = wire.MessageFrame(peer.start_round.stamp, 1, 0, len(data), "float32", data)
     raw = bytearray(codec.encode_request(frame))
     raw[-9] ^= 0x40
-    await peer.call.write(bytes(raw))
+    await peer.write(bytes(raw))
 
 
 WAYS: dict[Callable[..., Awaitable[None]], str] = {
@@ -163,15 +163,16 @@ async def test_stale_frames_are_counted_and_dropped(start, dial):
 async def test_a_wrong_token_is_refused_on_every_call(start, dial):
     running = await start("workers=1", "code=uncoded(n)", token="right")
     address = running.master.address
-    for token, said in (("wrong", "a wrong token"), (None, "no token")):
+    for token, said in (("wrong", "a wrong token was used"), (None, "no token was used")):
         peer = dial(address, token)
         with pytest.raises((ConnectionError, grpc.aio.AioRpcError), match=said):
             await peer.join("w")
         with pytest.raises(grpc.aio.AioRpcError, match=said):
             await rpc.ControlClient(peer.channel, token).get_status()
         fetch = codec.encode_fetch(wire.FetchRows(running.master.driver.run, "d", 0, 1))
+        shown = await peer.access.metadata(peer.channel, rpc.FETCH_ROWS)
         with pytest.raises(grpc.aio.AioRpcError, match=said):
-            await rpc.fetch_method(peer.channel)(fetch, metadata=rpc.bearer(token)).read()
+            await rpc.fetch_method(peer.channel)(fetch, metadata=shown).read()
     assert await running.metric('gradcode_protocol_errors_total{kind="wrong_token"}') == 6
     assert (await dial(address, "right").join("w")).place == 0
 
@@ -189,7 +190,7 @@ async def test_a_worker_that_knows_no_checksums_is_refused(start, dial):
     running = await start("workers=1", "code=uncoded(n)")
     peer = dial(running.master.address)
     old = pb.SessionRequest(hello=pb.Hello(protocol_major=1, protocol_minor=1, worker_name="w"))
-    await peer.call.write(old.SerializeToString())
+    await peer.write(old.SerializeToString())
     with pytest.raises((ConnectionError, grpc.aio.AioRpcError), match=r"FAILED_PRECONDITION.*protocol 1\.1"):
         await peer.receive(wire.Welcome)
     assert await running.metric('gradcode_protocol_errors_total{kind="wrong_version"}') == 1

@@ -125,10 +125,12 @@ def running(short: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
 # ---- help -----------------------------------------------------------------------------------------------
 
 
-def test_monitor_is_a_group_of_its_own():
+def test_monitor_and_certs_are_groups_of_their_own():
     groups = {each.name: each.typer_instance for each in cli.app.registered_groups}
-    assert set(groups) == {"monitor"}
+    assert set(groups) == {"monitor", "certs"}
     assert [each.callback.__name__ for each in groups["monitor"].registered_commands] == ["export"]
+    named = [each.callback.__name__ for each in groups["certs"].registered_commands]
+    assert named == ["init", "issue", "rotate", "show"]
 
 
 def test_help_loads_nothing_heavy(tmp_path):

@@ -16,6 +16,8 @@ from test_display import a_board, a_status, plain
 from common.errors import InvalidSpec, Unreachable
 from common.experiment import load_experiment
 from common.history import to_json
+from common.tokens import Token
+from common.wire.access import Access
 from common.wire.control import RoundsRequest
 from common.wire.rpc import ControlClient, client_options
 from gradcode import commands_watch
@@ -36,7 +38,7 @@ def an_experiment(*overrides: str):
 async def output(capsys, folder: Path, form: str, n_workers: int = 2, rounds: int = 12) -> tuple[int, str]:
     """A watch of a whole run: it begins before the first round."""
     async with local_sessions(an_experiment(f"rounds={rounds}", "name=seen"), folder, 0) as sessions:
-        watching = asyncio.create_task(_watch(sessions.master.address, None, form, 5.0))
+        watching = asyncio.create_task(_watch(sessions.master.address, Access(), form, 5.0))
         await asyncio.sleep(0.3)
         for _ in range(n_workers):
             sessions.add_worker()
@@ -75,7 +77,7 @@ async def test_the_board_is_that_of_a_run_on_this_machine(capsys, tmp_path):
 
 async def test_the_exit_code_is_that_of_the_run(capsys, tmp_path):
     async with local_sessions(an_experiment("rounds=100000"), tmp_path / "run", 2) as sessions:
-        watching = asyncio.create_task(_watch(sessions.master.address, None, "json", 5.0))
+        watching = asyncio.create_task(_watch(sessions.master.address, Access(), "json", 5.0))
         await asyncio.sleep(0.5)
         sessions.master.interrupt()
         assert await asyncio.wait_for(watching, 10) == 130
@@ -85,16 +87,16 @@ async def test_the_exit_code_is_that_of_the_run(capsys, tmp_path):
 async def test_without_the_token_nothing_is_shown(tmp_path):
     async with local_sessions(an_experiment(), tmp_path / "run", 0, token="secret") as sessions:
         with pytest.raises(InvalidSpec, match="--token-file"):
-            await _watch(sessions.master.address, "wrong", "json", 5.0)
+            await _watch(sessions.master.address, Access(token=Token("wrong")), "json", 5.0)
         address = sessions.master.address
         async with grpc.aio.insecure_channel(address, options=client_options()) as channel:
-            with pytest.raises(grpc.aio.AioRpcError, match="no token was sent"):
+            with pytest.raises(grpc.aio.AioRpcError, match="no token was used"):
                 await anext(ControlClient(channel).watch_rounds(RoundsRequest()))
 
 
 async def test_where_nobody_answers_it_ends_at_once():
     with pytest.raises(Unreachable, match=r"no master answers at 127\.0\.0\.1:1"):
-        await _watch("127.0.0.1:1", None, "text", 60.0)
+        await _watch("127.0.0.1:1", Access(), "text", 60.0)
 
 
 async def test_a_master_that_stays_away_is_given_up(capsys):
@@ -133,7 +135,7 @@ async def test_the_stream_itself_holds_every_round(tmp_path):
 
 async def test_ctrl_c_ends_the_watch_and_not_the_run(tmp_path):
     async with local_sessions(an_experiment("rounds=100000"), tmp_path / "run", 0) as sessions:
-        watching = asyncio.create_task(_watch(sessions.master.address, None, "json", 5.0))
+        watching = asyncio.create_task(_watch(sessions.master.address, Access(), "json", 5.0))
         await asyncio.sleep(0.3)
         os.kill(os.getpid(), signal.SIGINT)
         assert await asyncio.wait_for(watching, 5) == 130
@@ -175,7 +177,7 @@ async def test_a_master_that_is_killed_is_waited_for_and_its_next_run_shown(caps
 
     master, address = await start_master(tmp_path, "first", "127.0.0.1:0", 100_000)
     workers = [Worker(address, "w")]
-    watching = asyncio.create_task(_watch(address, None, "text", 60.0))
+    watching = asyncio.create_task(_watch(address, Access(), "text", 60.0))
     tasks = [watching, asyncio.create_task(workers[0].run())]
     try:
         await until_said("  exact  ")

@@ -12,12 +12,15 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from common.errors import ProtocolError
 from common.models import ModelShape, make_model
+from common.tokens import Token
 from common.wire import codec
 from common.wire import frames as wire
+from common.wire.access import Access, Challenges, access_handler
 from common.wire.pieces import Assembler, split_frames
 from common.wire.rows import pack_rows
-from common.wire.rpc import authorised, server_options, training_handler
+from common.wire.rpc import FETCH_ROWS, SESSION, server_options, training_handler
 from worker.service import Worker
 
 SHAPE = ModelShape("linear", n_features=3, n_outputs=1, intercept=True)
@@ -113,11 +116,16 @@ class Link:
         return stamp
 
 
+def access_with(token: str | None) -> Access:
+    return Access(token=None if token is None else Token(token))
+
+
 class Master:
     """Serves links until it is stopped."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
+        self.challenges = Challenges()
         self.data = Data()
         self.sparse = False
         self.answers = True
@@ -135,7 +143,8 @@ class Master:
 
     async def serve(self) -> None:
         self._server = grpc.aio.server(options=server_options())
-        self._server.add_generic_rpc_handlers((training_handler(self._session, self._fetch),))
+        training = training_handler(self._session, self._fetch)
+        self._server.add_generic_rpc_handlers((access_handler(self.challenges), training))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
@@ -144,7 +153,7 @@ class Master:
 
     def work(self, **options: Any) -> tuple[Worker, asyncio.Task[int]]:
         """A worker in this process, running."""
-        worker = Worker(self.address, options.pop("name", "w"), token=self.token, **options)
+        worker = Worker(self.address, options.pop("name", "w"), access=access_with(self.token), **options)
         task = asyncio.create_task(worker.run())
         self._workers.append(task)
         return worker, task
@@ -176,8 +185,7 @@ class Master:
         hello = codec.decode_request(await anext(requests))
         if self.refusal is not None:
             await context.abort(*self.refusal)
-        if not authorised(context.invocation_metadata(), self.token):
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong token")
+        await self._check_token(SESSION, context)
         link = Link(context)
         link.inbox.put_nowait(hello)
         self.links.put_nowait(link)
@@ -200,9 +208,16 @@ class Master:
             ended.cancel()
             link.inbox.put_nowait(None)
 
-    async def _fetch(self, raw: bytes, context: Any) -> AsyncIterator[bytes]:
-        if not authorised(context.invocation_metadata(), self.token):
+    async def _check_token(self, method: str, context: Any) -> None:
+        if self.token is None:
+            return
+        try:
+            self.challenges.check(context.invocation_metadata(), method, [self.token])
+        except ProtocolError:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "wrong token")
+
+    async def _fetch(self, raw: bytes, context: Any) -> AsyncIterator[bytes]:
+        await self._check_token(FETCH_ROWS, context)
         request = codec.decode_fetch(raw)
         assert (request.run, request.digest) == ("run", "digest")
         self.fetched.append((request.begin, request.end))

@@ -14,8 +14,10 @@ import pytest
 from common.delays import Delays, Interruption
 from common.errors import InvalidSpec
 from common.models import ModelShape
+from common.tokens import Token
 from common.wire import codec
 from common.wire import frames as wire
+from common.wire.access import Access
 from common.wire.checksum import seal
 from common.wire.gradcode.v1 import training_pb2 as pb
 from worker import ahead, memory, rows, service, session
@@ -469,7 +471,7 @@ async def test_the_token_is_sent_with_every_call(guarded):
 
 
 async def test_a_wrong_token_ends_the_worker(guarded, caplog):
-    worker = Worker(guarded.address, "w", token="guess")
+    worker = Worker(guarded.address, "w", access=Access(token=Token("guess")))
     assert await worker.run() == 2
     assert "the master refuses the token: wrong token" in caplog.text
 

@@ -110,13 +110,6 @@ async def test_rounds_are_watched_to_their_end():
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_two_tokens_are_none():
-    assert not rpc.authorised(rpc.bearer("a") + rpc.bearer("a"), "a")
-    assert not rpc.authorised(None, "a")
-    assert rpc.authorised(None, None)
-    assert rpc.authorised((("authorization", b"Bearer a"),), "a")
-
-
 @pytest.mark.parametrize(
     "decode",
     [decode_status, decode_workers, decode_stop, decode_accepted, decode_rounds, decode_rounds_request],

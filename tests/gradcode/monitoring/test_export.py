@@ -41,6 +41,18 @@ def test_the_command_writes_them_and_says_where(tmp_path):
     assert "url: https://prom.example.org\n" in source.read_text()
 
 
+def test_prometheus_is_let_in_where_the_master_wants_tls_and_a_password(tmp_path, needs_tool):
+    (tmp_path / "ca.pem").write_text("")
+    secured = ("--master-ca", str(tmp_path / "ca.pem"), "--master-password-file", str(tmp_path / "password"))
+    done = CliRunner().invoke(monitor, ["export", str(tmp_path / "out"), *secured])
+    assert done.exit_code == 0, done.output
+    file = tmp_path / "out" / "prometheus" / "prometheus.yml"
+    text = file.read_text()
+    assert f"    scheme: https\n    tls_config: {{ca_file: {tmp_path / 'ca.pem'}}}\n" in text
+    assert f"    basic_auth: {{username: gradcode, password_file: {tmp_path / 'password'}}}\n" in text
+    subprocess.run([needs_tool("promtool"), "check", "config", "--syntax-only", file], check=True)
+
+
 def test_files_that_differ_are_kept_unless_forced(tmp_path):
     export(tmp_path)
     export(tmp_path)
@@ -64,6 +76,8 @@ def test_files_that_differ_are_kept_unless_forced(tmp_path):
         (Places(prometheus="http://a\nb: c"), "--prometheus"),
         (Places(master='a":1'), "--master"),
         (Places(dashboards="x\ny"), "--dashboards"),
+        (Places(master_ca="a b"), "--master-ca"),
+        (Places(master_password="{x}"), "--master-password-file"),
     ],
 )
 def test_addresses_that_are_none_are_refused(tmp_path, places, field):

@@ -1,0 +1,1 @@
+"""Certificates of a run: an authority of its own, and short-lived ones for master, workers and operators."""
