@@ -48,12 +48,13 @@ lock: $(VENV)/installed-dev  ## write the image's lock files anew, with today's 
 bench: $(VENV)/installed-dev  ## run the benchmarks
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-soak: $(VENV)/installed-dev  ## what takes long: fuzzing, failure search, chaos, 100,000 rounds, the end-to-end tests 20 times
+soak: $(VENV)/installed-dev  ## what takes long: fuzzing, failure search, chaos, 100,000 rounds, 20 kills of a master, end-to-end tests
 	$(BIN)/python -m gradcode.lab.fuzz --inputs $(FUZZ_INPUTS) --seed $(SOAK_SEED)
 	$(BIN)/python -m gradcode.lab.fuzz --engine atheris --target request --seconds 60
 	$(BIN)/python -m gradcode.lab.failure_search --minutes $(SOAK_MINUTES) --first-seed $(SOAK_SEED)
 	$(BIN)/python -m gradcode.chaos --minutes $(CHAOS_MINUTES) --seed $(SOAK_SEED)
 	$(BIN)/python -m gradcode.chaos --long-run $(LONG_ROUNDS)
+	GRADCODE_KILLS=20 GRADCODE_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -q --timeout 600 tests/end_to_end/test_resume.py
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
 	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
 

@@ -36,11 +36,6 @@ class CheckpointFamilies(Collector):
             "Checkpoints that were left out, as an earlier one was still being written.",
             counts.skipped,
         )
-        yield CounterMetricFamily(
-            "gradcode_checkpoint_seconds_total",
-            "Time that written checkpoints took, beside the rounds.",
-            counts.seconds_total,
-        )
         yield GaugeMetricFamily(
             "gradcode_checkpoint_timestamp_seconds",
             "When the newest checkpoint was taken; no sample before the first.",

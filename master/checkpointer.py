@@ -29,13 +29,12 @@ class CheckpointCounts:
         written_at: when the newest was, by the master's clock; before the first, when the run was begun.
         written_unix_seconds: the same by the wall clock; None before the first.
         due_at: since when one that was due is not written; None while all is well.
-        seconds_total: of all that were written.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.written = self.failures = self.skipped = self.n_bytes = 0
-        self.seconds = self.seconds_total = 0.0
+        self.seconds = 0.0
         self.round: int | None = None
         self.written_at = clock()
         self.written_unix_seconds: float | None = None
@@ -146,7 +145,6 @@ class Checkpointer:
         else:
             counts.written += 1
             counts.n_bytes, counts.seconds, counts.round = n_bytes, seconds, number
-            counts.seconds_total += seconds
             counts.written_at = counts.clock()
             counts.written_unix_seconds = checkpoint.written_unix_seconds
             counts.due_at = None

@@ -311,22 +311,24 @@ class Checks:
     # ---- what befalls the master ------------------------------------------------------------------------
 
     def master_restarted(self) -> str:
-        """SIGTERM and a start: the run ends in order, and the same workers begin a new one."""
+        """SIGTERM and a start: the run is left in order, and goes on where it was."""
         old = self.project.status()["status"]
-        docker("restart", "-t", "20", self.project.master, seconds=60)
-        seen = self.new_run(old["run"])
-        summary = self.in_folder(old["run_folder"], "summary.json")
-        if summary.get("exit_code") != 130:
-            raise Failure(f"the former run's summary says exit code {summary.get('exit_code')}")
-        return f"the former run ended with 130 in a whole folder; new run: {seen}"
+        docker("stop", "-t", "20", self.project.master, seconds=60)
+        code = self.project.look(self.project.master)["State"]["ExitCode"]
+        docker("start", self.project.master)
+        if code != 130:
+            raise Failure(f"the master ended with {code}, not 130")
+        return f"it ended with 130; {self.same_run(old)}"
 
     def master_dies(self) -> str:
-        """Its process is killed: workers join a new run, what was written is whole."""
+        """Its process is killed: the run goes on from its checkpoint, history has every round once."""
+        # Older than a checkpoint is.
+        time.sleep(12)
         old = self.project.status()["status"]
         docker("exec", self.project.master, "python", "-c", KILL.format(module="master"), ok=False)
-        seen = self.new_run(old["run"])
+        seen = self.same_run(old)
         records = docker("exec", self.project.master, "python", "-c", COUNT, old["run_folder"])
-        return f"{records} whole records in the former folder; new run: {seen}"
+        return f"{records} whole records, each of the next round; {seen}"
 
     def chaos(self) -> str:
         """The profile's two workers straggle: one all the time, one whenever it freezes."""
@@ -349,6 +351,21 @@ class Checks:
         straggled = f"the slow one straggled in {at['straggles']} of {at['rounds']} rounds"
         return f"place {place} froze and came back; {straggled}; {self.rounds_proceed()}"
 
+    def same_run(self, old: dict) -> str:
+        """Wait until the run ``old`` goes on, with all workers, from not long before where it was."""
+
+        def goes_on() -> bool:
+            now = self.project.status()["status"]
+            return now["run"] == old["run"] and now["phase"] == "running"
+
+        eventually("the run goes on", goes_on, 120)
+        round_now = self.project.status()["status"]["round"]
+        seconds_back = 15.0
+        least = old["round"] * (1.0 - seconds_back / max(old["elapsed_seconds"], seconds_back))
+        if round_now < 0.5 * least:
+            raise Failure(f"it goes on with round {round_now}, and was in round {old['round']}")
+        return f"round {old['round']} before, {round_now} after; {self.rounds_proceed(N_WORKERS)}"
+
     def new_run(self, old: str) -> str:
         """Wait for another run than ``old``, with all workers."""
 
@@ -366,13 +383,14 @@ class Checks:
     def stopped(self) -> str:
         """gradcode stop: the master ends with 0 and stays away, the workers wait for the next run."""
         master = self.project.master
+        old = self.project.status()["status"]["run"]
         self.project.gradcode("stop", "--reason=verified")
         eventually("the master has ended", lambda: not self.project.look(master)["State"]["Running"], 30)
         code = self.project.look(master)["State"]["ExitCode"]
         if code != 0:
             raise Failure(f"the master ended with {code}")
         docker("start", master)
-        return f"the master ended with 0; next run: {self.new_run('')}"
+        return f"the master ended with 0; next run: {self.new_run(old)}"
 
     def taken_down(self) -> str:
         """Nothing of it is left."""
@@ -393,7 +411,9 @@ KILL = (
 COUNT = (
     "import json, pathlib, sys; "
     "lines = (pathlib.Path(sys.argv[1]) / 'history.jsonl').read_text().splitlines(); "
-    "print(sum(isinstance(json.loads(line), dict) for line in lines))"
+    "rounds = [json.loads(line)['round'] for line in lines]; "
+    "assert rounds == list(range(len(rounds))), 'a round is missing or there twice'; "
+    "print(len(rounds))"
 )
 
 

@@ -163,6 +163,39 @@ _INSIDE = Row(
             width=8,
             least=0,
         ),
+        Panel(
+            "Checkpoints",
+            "What a loss of the master would cost now, for how long one that was due is not written, and "
+            "what the newest took to write.",
+            [
+                Query("gradcode_checkpoint_age_seconds{@}", "age"),
+                Query("gradcode_checkpoint_overdue_seconds{@}", "overdue"),
+                Query("gradcode_checkpoint_duration_seconds{@}", "time to write"),
+            ],
+            unit="s",
+            width=12,
+            least=0,
+        ),
+        Panel(
+            "Size of checkpoints",
+            "Of the newest.",
+            [Query("gradcode_checkpoint_bytes{@}", "bytes")],
+            unit="bytes",
+            width=6,
+            least=0,
+        ),
+        Panel(
+            "Checkpoints a second",
+            "Those that were written; those that failed or were left out should be none.",
+            [
+                Query(rate("gradcode_checkpoints_total"), "written"),
+                Query(rate("gradcode_checkpoint_failures_total"), "failed"),
+                Query(rate("gradcode_checkpoints_skipped_total"), "left out"),
+            ],
+            unit="cps",
+            width=6,
+            least=0,
+        ),
     ],
 )
 

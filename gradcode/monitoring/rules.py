@@ -140,6 +140,18 @@ ALERTS = (
         "rounds of this run take longer than that, silence it.",
     ),
     Alert(
+        "GradcodeCheckpointStale",
+        f"gradcode_checkpoint_overdue_seconds > 60 and {_RUNNING}",
+        "1m",
+        "warning",
+        "{{ $labels.instance }} cannot keep its run",
+        "A checkpoint has been due for {{ $value | humanizeDuration }}; a loss of the master would cost "
+        "what was done since the one before.",
+        "A checkpoint that was due could not be written for 2 minutes.",
+        "The master's log says why: no room, a store that does not answer, no permission. The run goes on, "
+        "and every 10 seconds it is tried again.",
+    ),
+    Alert(
         "GradcodeTargetDown",
         'up{job=~"gradcode-.*"} == 0',
         "1m",

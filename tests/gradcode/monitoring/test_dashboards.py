@@ -151,6 +151,8 @@ def test_every_metric_of_a_run_is_shown_somewhere(known):
     used = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
     assert stems - used == {
         "gradcode_build_info",
+        "gradcode_checkpoint_round",
+        "gradcode_checkpoint_timestamp_seconds",
         "gradcode_loss_share",
         "gradcode_plan_info",
         "gradcode_straggler_chunks_used_total",
