@@ -15,6 +15,7 @@ from common.codes.base import GradientCode, Message, Term, decode
 from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
+from gradcode.lab.memory import ask_for_large_pages
 from gradcode.lab.network import Network
 from gradcode.lab.parts import Learning, SimulatedWorker
 from master import events as ev
@@ -64,11 +65,10 @@ class Simulator:
         self._finishes: list[Callable[[], None]] = []
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
-        self._parameter_seconds = (
-            settings.n_parameters * settings.item_bytes / (network or Network()).bytes_per_second
-        )
         self._delays = delays
         self._network = network or Network()
+        n_bytes = settings.n_parameters * settings.item_bytes
+        self._parameter_seconds = n_bytes / self._network.bytes_per_second
         self.learning = learning
         self._tamper = tamper
         self._agenda = Agenda()
@@ -141,6 +141,7 @@ class Simulator:
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
                 self.on_record(command.record)
+                ask_for_large_pages(len(self.workers))
             elif isinstance(command, ev.Checkpoint):
                 learnt = {} if self.learning is None else self.learning.arithmetic.optimizer.state()
                 self.kept = (command.snapshot, learnt)
