@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 
@@ -18,7 +18,7 @@ from common.wire import codec
 from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
 from master import events as ev
-from master.arithmetic import Arithmetic
+from master.arithmetic import Arithmetic, Sum
 from master.counters import Counters
 from master.limits import Allowance, Limits
 from master.orders import OrderBook
@@ -33,7 +33,7 @@ from master.training import Training
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
-WORRYING = ("lost", "short", "stuck", "chunks", "disk")
+WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
 
 ANEW = Origin()
@@ -91,16 +91,14 @@ class Driver:
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.Welcome: self._welcome,
+            ev.Prefetch: self._prefetch,
             ev.StartRound: self._start_round,
             ev.NextChunk: self._next_chunk,
             ev.Collect: self._collect,
             ev.StopRound: self._stop_round,
             ev.CloseLink: self._close_link,
             ev.Discard: lambda command: self._arithmetic.discard(command.payload),
-            ev.Solve: self._calculate,
-            ev.Combine: self._calculate,
-            ev.Step: self._calculate,
-            ev.Evaluate: self._calculate,
+            **dict.fromkeys(get_args(Sum), self._calculate),
             ev.Planned: lambda command: self._arithmetic.plan(command.code),
             ev.Record: self._record,
             ev.Checkpoint: lambda command: keep(command.snapshot),
@@ -145,7 +143,6 @@ class Driver:
             self.finished.set_exception(error)
 
     def _count_dropped(self) -> None:
-        """Pass on what the core has dropped since the last time."""
         totals = self.training.chronicle.totals
         for kind, total in (("stale", totals.stale_frames), ("duplicate", totals.duplicate_frames)):
             for _ in range(total - self._dropped[kind]):
@@ -191,7 +188,8 @@ class Driver:
             if self._is_ours(frame.stamp):
                 stamp = _core_stamp(frame.stamp)
                 report = (frame.chunk, frame.seconds, frame.loss_sum, frame.rows, frame.finite)
-                self.dispatch(ev.ChunkFinished(link, stamp, *report, frame.heard, frame.heard_seconds))
+                heard = (frame.heard, frame.heard_seconds)
+                self.dispatch(ev.ChunkFinished(link, stamp, *report, *heard, frame.digest))
         elif isinstance(frame, wire.MessageFrame):
             self._assemble(session, frame)
         elif isinstance(frame, wire.Ready):
@@ -244,7 +242,6 @@ class Driver:
             )
 
     def _parts_of(self, session: Session, frame: wire.MessageFrame) -> int:
-        """Into how many parts gradients are cut for the message that ``frame`` begins."""
         current, code = self.training.round, self.training.code
         assert code is not None, "a link with a place has a plan"
         place = self.training.members.links[session.number].place
@@ -273,6 +270,11 @@ class Driver:
         if command.place is not None and code is not None:
             order = self._orders.order(code, self.training.epoch, command.place)
         self._send(command.link, wire.Welcome(self.run, self.name, command.incarnation, command.place, order))
+
+    def _prefetch(self, command: ev.Prefetch) -> None:
+        assert self.training.code is not None, "who prepares for a place has a plan"
+        data = self._orders.ahead(self.training.code, command.places)
+        self._send(command.link, wire.Prefetch(self.run, data, self._orders.compute_dtype))
 
     def _start_round(self, command: ev.StartRound) -> None:
         session = self._sessions.get(command.link)
@@ -327,7 +329,6 @@ class Driver:
             session.outbox.stop_round(command.stamp.round, raw)
 
     def _close_link(self, command: ev.CloseLink) -> None:
-        """End a link with a goodbye; a peer that broke the protocol may dial again."""
         session = self._sessions.get(command.link)
         if session is None:
             return
@@ -351,7 +352,7 @@ class Driver:
         """A peer broke the protocol."""
         self._counters.protocol_error(error.kind)
 
-    def _calculate(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> None:
+    def _calculate(self, command: Sum) -> None:
         """Have the arithmetic thread do it; one thing at a time, in order."""
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._thread, self._arithmetic.answer, command, time.perf_counter)
@@ -379,7 +380,6 @@ class Driver:
         tell(command.text, kind=command.kind, **where, **self._in_round())
 
     def _in_round(self) -> dict[str, int]:
-        """The round in hand, for a log line."""
         number = self.training.next_round - 1
         return {} if number < 0 else {"round": number}
 

@@ -113,7 +113,7 @@ class ChunkFinished:
     """The gradient of a chunk is there; ``seconds`` by the worker's clock.
 
     Until then ``heard`` NextChunks of this round had come, the last ``heard_seconds`` ago; or if there was
-    none, StartRound.
+    none, StartRound. ``digest``: see `common.commitments`; empty where the work order does not ask for it.
     """
 
     stamp: Stamp
@@ -124,6 +124,7 @@ class ChunkFinished:
     finite: bool
     heard: int = 0
     heard_seconds: float = 0.0
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class MessageOrder:
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """All that a place needs to know to compute; ``code`` is for display only."""
+    """All that a place needs to know to compute; ``code`` is for display, ``commits`` asks for digests."""
 
     epoch: int
     code: str
@@ -188,6 +189,7 @@ class WorkOrder:
     max_frame_bytes: int = MAX_FRAME_BYTES
     memory_bytes: int = 0
     scheduled: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,15 @@ class Welcome:
     order: WorkOrder | None = None
     protocol_major: int = PROTOCOL_MAJOR
     protocol_minor: int = PROTOCOL_MINOR
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """To a spare: load these rows in the background, in this order; a place that needs them may follow."""
+
+    run: str
+    data: DataOrder
+    compute_dtype: str = "float64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +260,18 @@ class StopRound:
     stamp: Stamp
 
 
-Response = Welcome | StartRound | ParametersFrame | NextChunk | Collect | StopRound | Drain | Alive | Goodbye
+Response = (
+    Welcome
+    | StartRound
+    | ParametersFrame
+    | NextChunk
+    | Collect
+    | StopRound
+    | Drain
+    | Alive
+    | Goodbye
+    | Prefetch
+)
 
 # ---- rows -----------------------------------------------------------------------------------------------
 

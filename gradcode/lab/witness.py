@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from common.codes.base import GradientCode, Message
 from common.history import RoundRecord
 from gradcode.lab.invariants import (
     Answer,
+    Arrival,
     BrokenInvariant,
     Limits,
     Row,
+    Seat,
     Shadow,
     achieved_by,
     alike,
@@ -31,6 +32,7 @@ from gradcode.lab.invariants import (
 )
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from gradcode.lab.witness_plans import PlanBooks
 from master import events as ev
 
 MOST_TICKS = 10
@@ -39,21 +41,6 @@ ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
 SUMS_AHEAD = 3
 """So many sums can be waiting for the master's one thread when another is ordered."""
-
-
-@dataclass(slots=True)
-class Seat:
-    """A link with a place, and which of its links that is."""
-
-    place: int
-    incarnation: int
-
-
-class Arrival(NamedTuple):
-    """A message that arrived in time."""
-
-    round: int
-    message: Message
 
 
 class Witness:
@@ -91,9 +78,8 @@ class Witness:
         self._reported: set[tuple[int, ev.Stamp, int]] = set()
         self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
         self._asking = (-1, -1)
-        self._epoch = 0
         self._started_last = -1
-        self._unwelcome: set[int] = set()
+        self._plans = PlanBooks(self._check)
         self._unanswered: dict[int, int] = {}
         self._arrivals: dict[int, Arrival] = {}
         self._question: ev.Solve | None = None
@@ -112,7 +98,7 @@ class Witness:
         if current is not None and current.outcome is not None:
             self.outcomes.add(current.number)
         if not isinstance(item, ev.Welcome | ev.Note):
-            self._check(not self._unwelcome, "a new plan welcomes everybody", item, self._unwelcome)
+            self._check(not self._plans.unwelcome, "a new plan welcomes everybody", item)
         handler = self._handlers.get(type(item))
         if isinstance(item, _TO_LINKS):
             late_guest = isinstance(item, ev.CloseLink) and item.reason == "the run is over"
@@ -202,12 +188,8 @@ class Witness:
         self.code = command.code
         if command.epoch == 0:
             return
-        self._check(command.epoch == self._epoch + 1, "plans have epochs in order", command.epoch)
-        self._epoch = command.epoch
         wanted = self.sim.training.plans.replanning.wanted or 0
-        self._check(command.code.n_workers <= wanted, "a plan is for no more than are wanted", command)
-        kept = self.payloads - self.forgotten
-        self._check(not kept, "messages of a former plan are used or discarded", kept)
+        self._plans.planned(command, wanted, self._linked, self.payloads - self.forgotten)
         self._seats.clear()
         self._arrivals.clear()
         self._unanswered.clear()
@@ -227,15 +209,17 @@ class Witness:
         self._limits.pop(number, None)
 
     def _see_welcome(self, command: ev.Welcome) -> None:
-        self._unwelcome.discard(command.link)
+        n_places = 0 if self.code is None else self.code.n_workers
+        self._plans.welcomed(command, command.link in self._seats, n_places)
         if command.place is None:
-            self._check(command.link not in self._seats, "a place is lost by a plan only", command)
             return
-        assert self.code is not None
-        self._check(0 <= command.place < self.code.n_workers, "a place is one of the plan", command)
         taken = {seat.place for link, seat in self._seats.items() if link != command.link}
         self._check(command.place not in taken, "a place has one link", command, self._seats)
         self._seats[command.link] = Seat(command.place, command.incarnation)
+
+    def _see_prefetch(self, command: ev.Prefetch) -> None:
+        assert self.code is not None
+        self._plans.told(command, command.link in self._seats, self.code.n_workers)
 
     def _see_close_link(self, command: ev.CloseLink) -> None:
         self._forget_link(command.link)
@@ -244,9 +228,7 @@ class Witness:
         key = (command.link, command.stamp)
         self._check(key not in self._started, "a link is sent a round once", command)
         seat = self._seats.get(command.link)
-        current = (self._epoch, None if seat is None else seat.incarnation)
-        told = (command.stamp.epoch, command.stamp.incarnation)
-        self._check(told == current, "rounds start under the plan in force", command, current)
+        self._plans.started(command, None if seat is None else seat.incarnation)
         self._started.add(key)
         self._started_last = command.stamp.round
 
@@ -336,7 +318,11 @@ class Witness:
         self._check(command.round not in self._steps, "a round has one step", command)
         self._steps.add(command.round)
         if self.shadow is not None:
-            self.shadow.step(self.code.n_chunks, self._answers[command.round].achieved)
+            self.shadow.step(command.round, self.code.n_chunks, self._answers[command.round].achieved)
+
+    def _see_restore(self, command: ev.Restore) -> None:
+        if self.shadow is not None:
+            self.shadow.restore(command.round)
 
     def _see_record(self, command: ev.Record) -> None:
         """One record a round, in order, that says what was achieved and what became of every chunk."""
@@ -349,6 +335,8 @@ class Witness:
         check_achieved(self._check, record, n_chunks, answer)
         check_rows(self._check, record, self._rows.pop(record.round, Counter()), answer)
         check_duration(self._check, record, self._limits.pop(record.round, None))
+        checked = record.verified or self.sim.training.settings.verify != "all" or not record.stepped
+        self._check(checked or self.shadow is None, "with all, every step is verified", record)
         if self.shadow is not None:
             told = record.stepped == (record.round in self._steps)
             self._check(told, "the record tells of the step", record)
@@ -364,6 +352,7 @@ class Witness:
     def _forget_link(self, link: int) -> None:
         self._linked.discard(link)
         self._seats.pop(link, None)
+        self._plans.forget(link)
 
     def _fate(self, link: int, stamp: ev.Stamp) -> str | None:
         """``current``, ``late``, or None for what must not count, by the books about links and rounds."""
@@ -393,9 +382,9 @@ class Witness:
 _SEEN: tuple[type, ...] = (
     ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, ev.Planned, ev.Welcome,
     ev.CloseLink, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.Discard, ev.Solve, ev.Combine,
-    ev.Step, ev.Record, ev.Note, ev.Finish,
+    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Prefetch, ev.Finish,
 )  # fmt: skip
-_TO_LINKS = (ev.Welcome, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
+_TO_LINKS = (ev.Welcome, ev.Prefetch, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
 
 
 @lru_cache

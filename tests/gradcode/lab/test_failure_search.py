@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +18,18 @@ from common.codes import CODES
 from common.codes.base import Decoding, decode
 from gradcode.lab.failure_search import Found, ending, main, search
 from gradcode.lab.invariants import BrokenInvariant
+from gradcode.lab.lies import LIES
 from gradcode.lab.playing import play, play_twice
 from gradcode.lab.plots import ACTIONS, MOST_CHUNKS, PLAYED, known_code, plot_of_seed
 from master import events as ev
 from master.bookkeeping import Ledger
 from master.chronicle import Chronicle
 from master.collecting import Collecting
+from master.examination import Examination
 from master.policies import Verdict
 from master.round import Round
 from master.training import Training
+from master.verification import Kept
 
 RUNS = 1500
 MUTANT_RUNS = 1000
@@ -40,7 +43,9 @@ def test_1500_random_runs_break_no_invariant():
     assert set(found.outcomes) == {"exact", "approximate", "failed"}
     assert set(found.endings) == {"done", "failed", "interrupted", "waits for a lost frame"}
     frames = {f"frame {kind}" for kind in ("twice", "later", "replayed", "lost")}
-    assert set(found.faults) == {*ACTIONS, *frames, "freeze", "death"}
+    lies = {f"lie {kind}" for kind in LIES if kind != "digest"}
+    assert set(found.faults) - lies == {*ACTIONS, *frames, "freeze", "death"}
+    assert len(set(found.faults) & lies) >= 4
     assert found.codes.keys() == CODES.keys()
 
 
@@ -231,6 +236,18 @@ def crashes(monkeypatch):
     monkeypatch.setattr(Round, "revive", wrong)
 
 
+def believes_everything(monkeypatch):
+    monkeypatch.setattr(Examination, "_agreed", lambda self, question: True)
+
+
+def takes_honest_workers_for_liars(monkeypatch):
+    monkeypatch.setattr("master.examination._alike", lambda value, truth, slack: bool((value == 0).all()))
+
+
+def returns_too_little(monkeypatch):
+    monkeypatch.setattr(Kept, "before", lambda self, number: self._numbers[-1])
+
+
 def rule(error: BrokenInvariant) -> str:
     return re.split(r" \(|:", str(error))[0]
 
@@ -253,14 +270,24 @@ MUTANTS: dict[Callable, str] = {
     steps_with_a_part_of_the_sum: "steps are those of the same sums in one process",
     depends_on_what_was_played_before: "the same seed gives the same",
     crashes: "the master does not crash",
+    believes_everything: "",
+    takes_honest_workers_for_liars: "only liars are quarantined",
+    returns_too_little: "steps are those of the same sums in one process",
 }
 """Faults, and the invariant by which each is found; empty where several may be the first."""
+
+VERIFYING = (believes_everything, takes_honest_workers_for_liars, returns_too_little)
+
+
+def with_liars() -> Iterator[int]:
+    """Seeds of runs in which somebody lies; all others are of no use against faults in verifying."""
+    return (seed for seed in range(20 * MUTANT_RUNS) if plot_of_seed(seed).liars)
 
 
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutate: mutate.__name__)
 def test_a_fault_in_the_master_is_found(mutate, monkeypatch):
     mutate(monkeypatch)
-    found = search(range(MUTANT_RUNS))
+    found = search(with_liars() if mutate in VERIFYING else range(MUTANT_RUNS))
     assert found.failure is not None
     assert MUTANTS[mutate] in str(found.failure.error)
     with pytest.raises(BrokenInvariant) as again:
