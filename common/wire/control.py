@@ -40,6 +40,9 @@ class RunStatus:
     elapsed_seconds: float
     package_version: str
     last_record_json: str
+    verify: str = "none"
+    quarantined: tuple[str, ...] = ()
+    rounds_undone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def decode_status(raw: bytes) -> RunStatus:
         ProtocolError: ``unreadable``.
     """
     packed = _parse(pb.GetStatusResponse(), raw)
-    return RunStatus(**_values(packed, RunStatus.__slots__))
+    held = _values(packed, RunStatus.__slots__)
+    return RunStatus(**{**held, "quarantined": tuple(held["quarantined"])})
 
 
 def encode_workers(workers: list[WorkerStatus]) -> bytes:

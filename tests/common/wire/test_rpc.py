@@ -44,6 +44,9 @@ STATUS = RunStatus(
     elapsed_seconds=3.25,
     package_version="0.1.0",
     last_record_json="{}",
+    verify="sample",
+    quarantined=("w-3", "w-5"),
+    rounds_undone=4,
 )
 WORKERS = [
     WorkerStatus(0, "a", "computing", 1, 3, 0.5, 0.0, 2, 7),
