@@ -79,6 +79,7 @@ class Plot:
         frames: the odds with which a frame is sent ``twice``, ``later``, ``replayed`` or ``lost``.
         seed: of what befalls frames.
         learning: real numbers, or timing only.
+        killed_at: when the master is killed, in seconds; another one goes on from its newest checkpoint.
     """
 
     code: str
@@ -91,6 +92,7 @@ class Plot:
     frames: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     learning: bool = True
+    killed_at: float | None = None
 
     @property
     def loses_frames(self) -> bool:
@@ -131,6 +133,8 @@ def draw_plot(rng: random.Random) -> Plot:
         frames=_draw_frames(rng),
         seed=rng.randrange(10_000),
         learning=rng.randrange(3) > 0,
+        # Drawn last: what else a seed stands for does not change with it.
+        killed_at=rng.choice([None, None, rng.uniform(0.001, 0.6)]),
     )
 
 

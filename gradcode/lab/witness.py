@@ -91,7 +91,7 @@ class Witness:
         self._reported: set[tuple[int, ev.Stamp, int]] = set()
         self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
         self._asking = (-1, -1)
-        self._epoch = 0
+        self._epoch = sim.training.epoch
         self._started_last = -1
         self._unwelcome: set[int] = set()
         self._unanswered: dict[int, int] = {}

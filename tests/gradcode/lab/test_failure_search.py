@@ -16,7 +16,8 @@ import master.arithmetic
 import master.intake
 from common.codes import CODES
 from common.codes.base import Decoding, decode
-from gradcode.lab.failure_search import Found, ending, main, search
+from gradcode.lab import playing
+from gradcode.lab.failure_search import Found, ending, main, play_seed, search
 from gradcode.lab.invariants import BrokenInvariant
 from gradcode.lab.playing import play, play_twice
 from gradcode.lab.plots import ACTIONS, MOST_CHUNKS, PLAYED, known_code, plot_of_seed
@@ -24,6 +25,7 @@ from master import events as ev
 from master.bookkeeping import Ledger
 from master.chronicle import Chronicle
 from master.collecting import Collecting
+from master.keeping import Keeping
 from master.policies import Verdict
 from master.round import Round
 from master.training import Training
@@ -40,7 +42,7 @@ def test_1500_random_runs_break_no_invariant():
     assert set(found.outcomes) == {"exact", "approximate", "failed"}
     assert set(found.endings) == {"done", "failed", "interrupted", "waits for a lost frame"}
     frames = {f"frame {kind}" for kind in ("twice", "later", "replayed", "lost")}
-    assert set(found.faults) == {*ACTIONS, *frames, "freeze", "death"}
+    assert set(found.faults) == {*ACTIONS, *frames, "freeze", "death", "master killed"}
     assert found.codes.keys() == CODES.keys()
 
 
@@ -329,3 +331,29 @@ def test_counts_of_faults_add_up():
     assert found.faults == Counter(cut=3)
     assert found.endings == Counter({ending(played): 2})
     assert np.isfinite(played.seconds)
+
+
+def test_a_frame_from_before_a_restart_that_counts_is_found(monkeypatch):
+    """Links of a second start with the incarnations of the first."""
+    after_a_kill = playing._Stage.after_a_kill
+
+    def with_former_incarnations(stage):
+        stage.incarnations = -(1 << playing.STARTS_SHIFT)
+        return after_a_kill(stage)
+
+    assert play_seed(156)[1].faults["master killed"] == 1
+    monkeypatch.setattr(playing._Stage, "after_a_kill", with_former_incarnations)
+    with pytest.raises(BrokenInvariant, match="every finished chunk is in the record exactly once"):
+        play_seed(156)
+
+
+def test_a_snapshot_of_the_wrong_round_is_found(monkeypatch):
+    snapshot = Keeping.snapshot
+
+    def too_late(keeping):
+        held = snapshot(keeping)
+        return replace(held, round=held.round + 1)
+
+    monkeypatch.setattr(Keeping, "snapshot", too_late)
+    with pytest.raises(BrokenInvariant, match="records come in order"):
+        play_seed(23)
