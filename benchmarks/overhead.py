@@ -144,12 +144,12 @@ async def play(code: str, rounds: int, watched: bool, shown: bool = False) -> Pl
             clocks.wrap(metrics, METRICS, "metrics")
             clocks.wrap(metrics, ("expose",), "scrape")
             clocks.wrap(page_of(master), ("_tell",), "page")
-            heard = [clocks.clocked(each, "page") for each in master.driver._listeners]
-            master.driver._listeners = heard
+            heard = [clocks.clocked(each, "page") for each in master.driver._scribe._listeners]
+            master.driver._scribe._listeners = heard
         else:
             take_out(master.folder, ("add", "add_chunks"))
             take_out(metrics, METRICS)
-            master.driver._listeners = ()
+            master.driver._scribe._listeners = ()
         command = [sys.executable, "-P", __file__, "--workers", master.address]
         with subprocess.Popen(command, env=child_environment()) as workers:
             try:
@@ -173,7 +173,7 @@ class NoLag:
 
 def page_of(master: Master) -> PageFace:
     """The page that the master serves."""
-    heard = [getattr(each, "__self__", None) for each in master.driver._listeners]
+    heard = [getattr(each, "__self__", None) for each in master.driver._scribe._listeners]
     return next(each for each in heard if isinstance(each, PageFace))
 
 

@@ -72,6 +72,13 @@ class Experiment(Settings):
         default="float64", description="numbers workers compute in"
     )
     wire_dtype: Literal["float32", "float64"] = Field(default="float32", description="numbers on the network")
+    verify: Literal["none", "all", "sample"] = Field(
+        default="none",
+        description="all: every chunk's value from two workers; sample: some are computed again; or none",
+    )
+    verify_rate: float = Field(
+        default=0.05, gt=0, le=1, description="sample: share of the values that the master computes again"
+    )
     evaluate_every: int = Field(default=10, ge=0, description="rounds between two scores; 0: only at the end")
     data: DataSettings = Field(default=DataSettings(), description="which data, and how they are prepared")
     model: ModelSettings = Field(default=ModelSettings(), description="what is trained")
@@ -212,9 +219,10 @@ def _invalid(found: list[ErrorDetails]) -> InvalidSpec:
 
 def _did_you_mean(loc: tuple[int | str, ...]) -> str:
     table, key = _table(loc[:-1]), str(loc[-1])
+    # The very name in another table is nearer than a name that is only similar.
+    close = [each for each in _NOTES if each.endswith(f".{key}")]
     near = difflib.get_close_matches(key, table.model_fields if table else (), n=1)
-    close = [_dotted((*loc[:-1], each)) for each in near]
-    close = close or [each for each in _NOTES if each.endswith(f".{key}")]
+    close = close or [_dotted((*loc[:-1], each)) for each in near]
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
@@ -272,6 +280,7 @@ def check_experiment(experiment: Experiment, n_workers: int | None = None) -> Gr
     """
     # Making codes imports scipy, which only those who need a code should pay for.
     from common.codes import CODES
+    from common.codes.verified import verified
     from common.spec import find, make_code, parse_call
 
     n_places = n_workers if experiment.workers == "joined" else experiment.workers
@@ -285,4 +294,4 @@ def check_experiment(experiment: Experiment, n_workers: int | None = None) -> Gr
     for field, places in named.items():
         if experiment.workers != "joined" and max(places, default=0) >= n_places:
             raise InvalidSpec(field, f"must name places from 0 to {n_places - 1}", max(places))
-    return make_code(experiment.code, n_places)
+    return verified(make_code(experiment.code, n_places), experiment.verify)

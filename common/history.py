@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
@@ -20,6 +20,7 @@ from common.errors import InvalidData
 OutcomeKind = Literal["exact", "approximate", "failed"]
 End = Literal["exact", "enough", "deadline", "exhausted", "stopped"]
 ChunkState = Literal["used", "duplicate", "late", "wasted"]
+_SUMMED = ("bytes_", "chunks_", "straggler_", "values_")
 _WORDS = {"OutcomeKind": get_args(OutcomeKind), "End": get_args(End)}
 
 
@@ -65,6 +66,11 @@ class RoundRecord:
         chunks_used, chunks_duplicate, chunks_late, chunks_wasted: finished chunks by what became of them.
         straggler_chunks_used: those of ``chunks_used`` that stragglers computed.
         uncoded_seconds: what an uncoded round with the same chunk times would have waited; None: for ever.
+        verified: whether every value that was stepped with is known to be right; None where none is checked.
+        values_audited: that the master computed again. values_compared: that two workers agreed on.
+        values_wrong: that were wrong. quarantined: workers that sent those.
+        returned_to: the next round starts with the parameters that this round started with; the steps since
+            are undone. None if nothing was undone.
         events: membership and other notes of this round, in words.
         chunks: the finished chunks, for chunks.csv; no part of history.jsonl. The master keeps them by
             worker (`common.chunk_rows`).
@@ -101,6 +107,12 @@ class RoundRecord:
     straggler_chunks_used: int
     uncoded_seconds: float | None
     epoch: int
+    verified: bool | None = None
+    values_audited: int = 0
+    values_compared: int = 0
+    values_wrong: int = 0
+    quarantined: tuple[str, ...] = ()
+    returned_to: int | None = None
     events: tuple[str, ...] = ()
     chunks: Sequence[ChunkRow] = ()
 
@@ -136,6 +148,8 @@ def record_from_json(line: str) -> RoundRecord:
         if field.name == "chunks":
             continue
         if field.name not in held:
+            if field.default is not MISSING:
+                continue  # earlier versions did not write it
             raise InvalidData("history line", f"must hold the field {field.name!r}", line)
         values[field.name] = _read_field(field.name, str(field.type), held[field.name])
     return RoundRecord(**values)
@@ -191,7 +205,7 @@ def summarise(records: Iterable[RoundRecord]) -> dict[str, Any]:
     seconds, uncoded_seconds = 0.0, 0.0
     loss: float | None = None
     score: float | None = None
-    summed = [name for name in RoundRecord.__slots__ if name.startswith(("bytes_", "chunks_", "straggler_"))]
+    summed = [name for name in RoundRecord.__slots__ if name.startswith(_SUMMED)]
     for record in records:
         totals.update({"rounds": 1, record.outcome: 1, "steps": int(record.stepped)})
         totals.update({name: getattr(record, name) for name in summed})

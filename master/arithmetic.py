@@ -6,8 +6,11 @@ answered by events; the clock that times them is an argument.
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,12 +18,21 @@ from numpy.typing import NDArray
 
 from common.codes.base import Decoding, GradientCode, Message, decode
 from master import events as ev
+from master.checked import Question
+from master.examination import Examination
 
 REMEMBERED_PATTERNS = 256
 """So many decodings of a fixed code are kept, each for one set of messages."""
 
-Sum = ev.Solve | ev.Combine | ev.Step | ev.Evaluate
+Sum = ev.Solve | ev.Combine | ev.Step | ev.Evaluate | ev.Examine | ev.Restore
 """The commands that arithmetic carries out."""
+
+
+class Recompute(Protocol):
+    """Computes gradients of chunks again."""
+
+    def __call__(self, chunk: int, n_chunks: int, point: NDArray[Any]) -> tuple[NDArray[Any], float]:
+        """The gradient of a chunk at ``point``, shape (d,), and how far rounding may move a number of it."""
 
 
 class Steps(Protocol):
@@ -53,6 +65,7 @@ class Arithmetic:
         l2: weight of the L2 term; regularised: mask of the parameters it concerns, shape (d,).
         score: parameters -> held-out score.
         wire_dtype: ``float32`` or ``float64``, of parameters and messages.
+        recompute: computes chunks again, where answers are verified.
     """
 
     def __init__(
@@ -63,6 +76,7 @@ class Arithmetic:
         regularised: NDArray[np.bool_],
         score: Callable[[NDArray[np.float64]], float],
         wire_dtype: str = "float32",
+        recompute: Recompute | None = None,
     ) -> None:
         self.optimizer = optimizer
         self.code: GradientCode | None = None
@@ -74,6 +88,8 @@ class Arithmetic:
         self._payloads: dict[int, NDArray[Any]] = {}
         self._gradient: NDArray[np.float64] | None = None
         self._decodings: OrderedDict[tuple[int, ...], Decoding] = OrderedDict()
+        self._recompute = recompute
+        self._kept: dict[int, Steps] = {}
 
     @property
     def n_parameters(self) -> int:
@@ -118,7 +134,14 @@ class Arithmetic:
             norm, culprit = self.combine(command.weights)
             return ev.Combined(command.round, norm, culprit, clock() - began)
         if isinstance(command, ev.Step):
+            self.keep(command.round, command.keep)
             return ev.Stepped(command.round, self.step(), clock() - began)
+        if isinstance(command, ev.Examine):
+            found = self.examine(command.questions)
+            return replace(found, round=command.round, seconds=clock() - began)
+        if isinstance(command, ev.Restore):
+            self.restore(command.round)
+            return ev.Restored(command.round)
         return ev.Evaluated(command.round, self._score(self.optimizer.parameters))
 
     def solve(self, received: tuple[Message, ...]) -> Decoding:
@@ -163,6 +186,31 @@ class Arithmetic:
             gradient += self._l2 * np.where(self._regularised, self.optimizer.point, 0.0)
         self._gradient = gradient
         return float(np.linalg.norm(gradient)), culprit
+
+    def examine(self, questions: tuple[Question, ...]) -> ev.Examined:
+        """Find the wrong values among what came, and put those right that are used.
+
+        Cost: a digest of every value that is compared, and a pass over the rows of those computed again.
+        """
+        assert self.code is not None, "there is no plan yet"
+        assert self._recompute is not None, "nothing is verified without rows"
+        point = self.optimizer.point.astype(self._wire)
+        gradient = partial(self._recompute, n_chunks=self.code.n_chunks, point=point)
+        found = Examination(self._payloads, gradient, self.message_length).answer(questions)
+        self._payloads.update(found.corrections)
+        liars = tuple(found.liars)
+        counts = (found.n_audited, found.n_compared, found.n_wrong, liars, found.n_disputed, found.n_unsure)
+        return ev.Examined(-1, *counts, 0.0)
+
+    def keep(self, number: int, kept: tuple[int, ...]) -> None:
+        """Keep the optimiser as it is before the step of round ``number``; forget all not in ``kept``."""
+        self._kept = {each: held for each, held in self._kept.items() if each in kept}
+        if number in kept:
+            self._kept[number] = copy.deepcopy(self.optimizer)
+
+    def restore(self, number: int) -> None:
+        """Take the optimiser as it was before the step of round ``number``, which is kept."""
+        self.optimizer = copy.deepcopy(self._kept[number])
 
     def step(self) -> bool:
         """Step with the combined gradient. Returns whether the parameters are finite."""

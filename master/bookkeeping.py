@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Literal
 
 from common.chunk_rows import ChunkRows, WorkerRows
 from common.history import RoundRecord
+from master.checked import Checked
 from master.events import ChunkFinished
 from master.outcome import Outcome, Work, chunk_rows, uncoded_seconds
 from master.paces import Paces
@@ -52,13 +54,16 @@ class Ledger:
         self._outcome: Outcome | None = None
         self._rows = ChunkRows()
         self._uncoded: float | None = None
+        self.checked = Checked()
 
     def take_late(self, former: Ledger) -> None:
         """The round begins again under another plan: what came late until now is written down with it."""
         self._late += former._late
 
     def report(self, chunk: int, loss: float, rows: int) -> None:
-        """A chunk's loss sum; the first report of a chunk counts."""
+        """A chunk's loss sum; the first report of a chunk counts, if the loss is a number."""
+        if not math.isfinite(loss):
+            return
         if chunk >= len(self._reported):
             self._reported.extend(bytes(chunk + 1 - len(self._reported)))
         if not self._reported[chunk]:
@@ -139,6 +144,7 @@ class Ledger:
             epoch=self._epoch,
             events=events,
             chunks=ChunkRows((*rows, *self._late)),
+            **asdict(self.checked),
         )
 
 

@@ -6,6 +6,7 @@ from functools import cache, partial
 
 from common.codes.base import GradientCode
 from common.codes.quality import check_wire
+from common.codes.verified import ChunkByChunk, verified
 from common.datasets import load_dataset
 from common.datasets.base import Dataset, check_chunks
 from common.errors import InvalidSpec
@@ -16,6 +17,7 @@ from common.spec import make_code
 from common.wire.frames import ITEM_BYTES
 from master.arithmetic import Arithmetic
 from master.deadlines import deadline_rule
+from master.examination import Recomputation
 from master.limits import Limits
 from master.optimizers import ConstantRate, InverseTimeRate, RateSchedule, StepRate, make_optimizer
 from master.orders import OrderBook
@@ -64,14 +66,15 @@ def build_code(experiment: Experiment, dataset: Dataset, n_parameters: int, n_wo
         InvalidSpec: the code is impossible, has more chunks than there are rows, cannot be carried by the
             wire dtype, or its messages need more memory than the master may use.
     """
-    code = make_code(experiment.code, n_workers)
+    code = verified(make_code(experiment.code, n_workers), experiment.verify)
     check_chunks(code.n_chunks, dataset.n_rows)
     if code.n_chunks > experiment.limits.chunks:
         rule = f"must be at least the {code.n_chunks} chunks of {code.spec}"
         raise InvalidSpec("limits.chunks", rule, experiment.limits.chunks)
     check_wire(code, experiment.wire_dtype)
     limit = experiment.limits.master_memory_mb
-    n_messages = n_workers if code.on_request else len(code.messages)
+    chunkwise = isinstance(code.requester, ChunkByChunk)
+    n_messages = code.n_chunks if chunkwise else n_workers if code.on_request else len(code.messages)
     needed = n_messages * -(-n_parameters // code.n_parts) * ITEM_BYTES[experiment.wire_dtype] / MEBIBYTE
     if limit is not None and needed > limit:
         rule = f"must hold the messages of a round ({needed:.0f} MB)"
@@ -106,6 +109,8 @@ def build_settings(experiment: Experiment, dataset: Dataset, n_parameters: int) 
         gradient_tolerance=stop.gradient_tolerance,
         max_seconds=stop.max_seconds,
         evaluate_every=experiment.evaluate_every,
+        verify=experiment.verify,
+        verify_rate=experiment.verify_rate,
         checkpoint_seconds=checkpoint.every_seconds or None,
         checkpoint_rounds=checkpoint.every_rounds,
     )
@@ -156,6 +161,7 @@ def build_arithmetic(experiment: Experiment, dataset: Dataset, model: Model) -> 
         regularised=model.regularised(),
         score=lambda parameters: model.score(parameters, X, y),
         wire_dtype=experiment.wire_dtype,
+        recompute=Recomputation(model, dataset, experiment.compute_dtype).gradient,
     )
 
 

@@ -84,7 +84,9 @@ class Ask:
 
 
 @dataclass(slots=True)
-class _Request:
+class Request:
+    """One message that was asked for."""
+
     message: Message
     n_parts: int
     asked_at: float
@@ -107,7 +109,7 @@ class Collecting:
         self._finishers: list[tuple[int, ...]] = [()] * n_chunks
         self._requester = requester
         self._times = times
-        self._requests: list[_Request] = []
+        self._requests: list[Request] = []
         self._open_of: dict[int, list[int]] = {}
         self._open_by_due: dict[float, int] = {}
         self._wanted: dict[int, None] = {}
@@ -152,8 +154,8 @@ class Collecting:
         """Whether the message, once it is here, is of use."""
         return True
 
-    def finish(self, place: int, chunk: int) -> None:
-        """``place`` can send ``chunk``."""
+    def finish(self, place: int, chunk: int, digest: bytes = b"") -> None:
+        """``place`` can send ``chunk``; ``digest`` matters only where values are compared."""
         finishers = self._finishers[chunk]
         if place not in finishers:
             self._finishers[chunk] = (*finishers, place)
@@ -176,7 +178,7 @@ class Collecting:
         asks = []
         for message in messages:
             number = len(self._requests)
-            self._requests.append(_Request(message, n_parts, now, due_at, self._times.stretch))
+            self._requests.append(Request(message, n_parts, now, due_at, self._times.stretch))
             self._expect(number)
             asks.append(Ask(message.worker, number, message.terms, n_parts))
         return asks
@@ -263,7 +265,7 @@ class Collecting:
                 self._expect(number)
         return True
 
-    def _may_come(self, entry: _Request, places: Collection[int]) -> bool:
+    def _may_come(self, entry: Request, places: Collection[int]) -> bool:
         chunks = {term.chunk for term in entry.message.terms}
         unanswered = not entry.open and not entry.answered and entry.message.worker in places
         return unanswered and chunks.isdisjoint(self.collected) and chunks.isdisjoint(self._asked)

@@ -19,6 +19,10 @@ WEIGHT = 0.2
 """Weight of the newest observation in the remembered finishing time of a place."""
 
 
+ASKS_AFTER_DEADLINE = 2
+"""The collection that the deadline starts, and one repair."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoundRules:
     """When a round may end.

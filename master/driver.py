@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 
@@ -18,7 +18,7 @@ from common.wire import codec
 from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
 from master import events as ev
-from master.arithmetic import Arithmetic
+from master.arithmetic import Arithmetic, Sum
 from master.counters import Counters
 from master.limits import Allowance, Limits
 from master.orders import OrderBook
@@ -33,7 +33,7 @@ from master.training import Training
 FRAME_BYTES = 512 * 1024
 """Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
-WORRYING = ("lost", "short", "stuck", "chunks", "disk")
+WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
 
 log = structlog.get_logger("gradcode.master")
@@ -95,10 +95,7 @@ class Driver:
             ev.StopRound: self._stop_round,
             ev.CloseLink: self._close_link,
             ev.Discard: lambda command: self._arithmetic.discard(command.payload),
-            ev.Solve: self._calculate,
-            ev.Combine: self._calculate,
-            ev.Step: self._calculate,
-            ev.Evaluate: self._calculate,
+            **dict.fromkeys(get_args(Sum), self._calculate),
             ev.Planned: lambda command: self._arithmetic.plan(command.code),
             ev.Record: self._record,
             ev.Checkpoint: lambda command: keep(command.snapshot),
@@ -189,7 +186,8 @@ class Driver:
             if self._is_ours(frame.stamp):
                 stamp = _core_stamp(frame.stamp)
                 report = (frame.chunk, frame.seconds, frame.loss_sum, frame.rows, frame.finite)
-                self.dispatch(ev.ChunkFinished(link, stamp, *report, frame.heard, frame.heard_seconds))
+                heard = (frame.heard, frame.heard_seconds)
+                self.dispatch(ev.ChunkFinished(link, stamp, *report, *heard, frame.digest))
         elif isinstance(frame, wire.MessageFrame):
             self._assemble(session, frame)
         elif isinstance(frame, wire.Ready):
@@ -349,7 +347,7 @@ class Driver:
         """A peer broke the protocol."""
         self._counters.protocol_error(error.kind)
 
-    def _calculate(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> None:
+    def _calculate(self, command: Sum) -> None:
         """Have the arithmetic thread do it; one thing at a time, in order."""
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._thread, self._arithmetic.answer, command, time.perf_counter)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from common.codes.base import Decoding, GradientCode, Message, Term
 from common.history import RoundRecord
+from master.checked import Question
 from master.snapshot import Snapshot
 
 
@@ -70,7 +71,8 @@ class ChunkFinished:
     """The worker finished a chunk's gradient; ``seconds`` by the worker's clock.
 
     Until then it had received ``heard`` queues of chunks in this round, the last of them ``heard_seconds``
-    ago; or only the start of the round, so long ago.
+    ago; or only the start of the round, so long ago. ``digest`` binds the worker to the gradient, where the
+    work order asks for it.
     """
 
     link: int
@@ -82,6 +84,7 @@ class ChunkFinished:
     finite: bool
     heard: int = 0
     heard_seconds: float = 0.0
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,34 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """Answer to Examine; values that were wrong have been put right.
+
+    Attributes:
+        n_audited: values that were computed again. n_compared: those that two workers agreed on.
+        n_wrong: values that were wrong. liars: the workers they are from, in the order of questions.
+        n_disputed: values that workers did not agree on. n_unsure: values that enter the gradient as they
+            came.
+    """
+
+    round: int
+    n_audited: int
+    n_compared: int
+    n_wrong: int
+    liars: tuple[str, ...]
+    n_disputed: int
+    n_unsure: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Answer to Restore."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleRequested:
     """An operator wants another number of workers, from the next round on."""
 
@@ -163,6 +194,8 @@ Event = (
     | Combined
     | Stepped
     | Evaluated
+    | Examined
+    | Restored
     | ScaleRequested
     | StopRequested
     | Tick
@@ -260,7 +293,26 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Take the optimiser's step with the combined gradient; answer with Stepped."""
+    """Take the optimiser's step with the combined gradient; answer with Stepped.
+
+    ``keep``: rounds whose optimiser, as it was before their step, is kept for Restore; others are forgotten.
+    """
+
+    round: int
+    keep: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Find the wrong answers among the payloads of a round and put them right; answer with Examined."""
+
+    round: int
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Go back to the parameters before the step of ``round``, which is kept; answer with Restored."""
 
     round: int
 
@@ -323,6 +375,8 @@ Command = (
     | Combine
     | Step
     | Evaluate
+    | Examine
+    | Restore
     | Planned
     | Record
     | Checkpoint

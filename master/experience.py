@@ -40,7 +40,7 @@ class Experience:
     def plan(self, code: GradientCode, message_bytes: int) -> None:
         """From now on rounds are of ``code``, and messages have so many bytes."""
         self._code = code
-        self._planner = Planner(code.assignment, code.n_parts) if code.scheduled else None
+        self._planner = Planner(code.assignment, code.n_copies) if code.scheduled else None
         self._collect_times = CollectTimes(message_bytes)
         self._n_rounds, self._warned = 0, False
 
@@ -86,7 +86,7 @@ class Experience:
     def _schedule(self) -> Schedule:
         if self._planner is None:
             return FixedOrder(self._code.assignment, self.paces)
-        return Planned(self._planner, self._code.assignment, self._code.n_parts, self.paces)
+        return Planned(self._planner, self._code.assignment, self._code.n_copies, self.paces)
 
     def observe_late(self, number: int, place: int, after_seconds: float, seconds: float) -> None:
         """A chunk of round ``number``, which has its outcome, came so long after that round's start."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from master.chronicle import Chronicle
-from master.events import ChunkFinished, MessageArrived, Stamp
+from master.events import ChunkFinished, CloseLink, MessageArrived, Stamp
 from master.experience import Experience
 from master.membership import Link, Membership
 from master.round import Move, Round
@@ -22,6 +22,11 @@ class Violation:
     link: Link
     kind: str
     detail: str
+
+    @property
+    def close(self) -> CloseLink:
+        """The link ends, and says why."""
+        return CloseLink(self.link.number, f"{self.kind}: {self.detail}", self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,13 @@ class Intake:
 
     Args:
         members: who is there. chronicle: where things are counted. experience: what learns from them.
+        doubts: a worker is not believed that its numbers are not finite; its answers are examined.
     """
 
-    def __init__(self, members: Membership, chronicle: Chronicle, experience: Experience) -> None:
+    def __init__(
+        self, members: Membership, chronicle: Chronicle, experience: Experience, doubts: bool = False
+    ) -> None:
+        self.doubts = doubts
         self._members = members
         self._chronicle = chronicle
         self._experience = experience
@@ -65,7 +74,7 @@ class Intake:
                 f"chunk {event.chunk} of round {event.stamp.round} is nothing that place {link.place} has"
             )
             return Violation(link, "foreign_chunk", detail)
-        if not (event.finite and math.isfinite(event.loss)):
+        if not self.doubts and not (event.finite and math.isfinite(event.loss)):
             number = "loss" if event.finite else "gradient"
             what = f"worker {link.name}: the {number} of chunk {event.chunk} is not finite"
             return Diverged(f"{what} in round {event.stamp.round}")
@@ -76,7 +85,7 @@ class Intake:
             current.schedule.free(link.place, now)
             return []
         current.schedule.heard(link.place, event.heard, event.heard_seconds, now)
-        moves = current.chunk_finished(link.place, event.chunk, event.seconds, now)
+        moves = current.chunk_finished(link.place, event.chunk, event.seconds, now, event.digest)
         if moves is None:
             self._chronicle.totals.duplicate_frames += 1
             return []

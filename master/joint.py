@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from common.codes.base import GradientCode, Requester
+from common.codes.verified import ChunkByChunk
+from master.chunkwise import ChunkwiseCollecting
 from master.collecting import Ask, Collecting, CollectTimes
 
 
@@ -38,7 +40,7 @@ class JointCollecting(Collecting):
         """Whether the message is of the collection in hand."""
         return request in self._together
 
-    def finish(self, place: int, chunk: int) -> None:
+    def finish(self, place: int, chunk: int, digest: bytes = b"") -> None:
         """``place`` can send ``chunk``."""
         finishers = self._finishers[chunk]
         if place not in finishers:
@@ -111,6 +113,8 @@ def make_collecting(code: GradientCode, times: CollectTimes) -> Collecting | Non
     """How messages are asked for; None for fixed codes. With several parts they belong together."""
     if code.requester is None:
         return None
+    if isinstance(code.requester, ChunkByChunk):
+        return ChunkwiseCollecting(code.n_chunks, code.requester, times)
     if code.n_parts == 1:
         return Collecting(code.n_chunks, code.requester, times)
     return JointCollecting(code.n_chunks, code.requester, times, code.n_parts)

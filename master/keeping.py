@@ -54,6 +54,7 @@ class Keeping:
             self._experience.restore(resumed.experience)
             self._formerly = self._members.restore(resumed.members)
             self._settling.skips = resumed.skips
+            self._settling.verification.restore(resumed.verification)
 
     def is_known(self, place: int) -> bool:
         """Whether the worker that has just taken ``place`` had it when the run was left; true once."""
@@ -76,6 +77,7 @@ class Keeping:
             chronicle=self._chronicle.state(),
             experience=self._experience.state(),
             members=self._members.state(),
+            verification=self._settling.verification.state(),
         )
 
     def between_rounds(self, now: float) -> list[Command]:

@@ -29,6 +29,7 @@ LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STAGES = ("collect", "solve", "combine")
 DIRECTIONS = ("received", "sent")
 DROPS = ("stale", "duplicate")
+VALUES = ("audited", "compared", "wrong")
 OTHER = "other"
 PROTOCOL_ERRORS = (
     "bad_terms",
@@ -80,6 +81,7 @@ class MasterMetrics:
         self.registry = CollectorRegistry(auto_describe=True)
         self._clock = clock
         self._count_rounds()
+        self._count_answers()
         self._count_traffic()
         lag = "How late the event loop was for a timer."
         self._lag = Spreads("gradcode_event_loop_lag_seconds", lag, (), LAG_BUCKETS, self.registry).labels()
@@ -131,6 +133,18 @@ class MasterMetrics:
             "Rounds in which a run without redundancy would have waited for ever.",
         )
 
+    def _count_answers(self) -> None:
+        self._values = self._counters(
+            "gradcode_values_total",
+            "Answers that were verified: computed again, agreed on by two workers, or found wrong.",
+            "state",
+            VALUES,
+        )
+        self._quarantined = self._counter("gradcode_quarantined_total", "Workers that answered wrongly.")
+        self._undone = self._counter(
+            "gradcode_undone_rounds_total", "Rounds whose steps were undone, as wrong answers were in them."
+        )
+
     def _count_traffic(self) -> None:
         self._bytes = self._counters(
             "gradcode_bytes_total", "Bytes of parameters and messages on all links.", "direction", DIRECTIONS
@@ -170,6 +184,11 @@ class MasterMetrics:
             self._uncoded_endless.inc()
         else:
             self._uncoded_seconds.inc(record.uncoded_seconds)
+        for state, counter in self._values.items():
+            counter.inc(getattr(record, f"values_{state}"))
+        self._quarantined.inc(len(record.quarantined))
+        if record.returned_to is not None:
+            self._undone.inc(record.round + 1 - record.returned_to)
         self._scrape.record(record)
 
     def protocol_error(self, kind: str) -> None:

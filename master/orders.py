@@ -57,5 +57,6 @@ class OrderBook:
             wire_dtype=self.wire_dtype,
             delays=self.delays,
             scheduled=code.scheduled,
+            commits=code.on_request and code.copies > 0,
             memory_bytes=len(chunks) * self.n_parameters * ITEM_BYTES[self.compute_dtype],
         )

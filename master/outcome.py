@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from common.chunk_rows import ChunkRows, WorkerRows
-from common.codes.base import Decoding, Message
+from common.codes.base import Decoding, GradientCode, Message
 from common.history import ChunkState, End
 
 ROUNDING = 1e-9
@@ -31,6 +31,7 @@ class Work:
         arrived: chunk -> when its report arrived.
         seconds: durations by the worker's clock, in the order of arrival.
         sent: its payloads that arrived.
+        digests: chunk -> digest of the value that it is bound to, where workers commit themselves.
         idle: nothing is in its hand, as far as the master knows; never where workers go on by themselves.
         gone: it lost its link, or did not answer in time and has not answered since; it is not asked.
     """
@@ -46,6 +47,7 @@ class Work:
     sent: list[int] = field(default_factory=list)
     gone: bool = False
     idle: bool = False
+    digests: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def last_at(self) -> float | None:
@@ -101,6 +103,27 @@ class Outcome:
     def _used_messages(self) -> Iterator[Message]:
         counts: list[bool] = np.any(self.decoding.weights, axis=1).tolist()
         return (message for message, used in zip(self.messages, counts, strict=True) if used)
+
+
+def enough_messages(code: GradientCode, n_messages: int) -> bool:
+    """Whether the code itself ends a round at so many messages."""
+    return code.enough_messages is not None and n_messages >= code.enough_messages
+
+
+def acceptance(
+    code: GradientCode, enough: float, n_messages: int, decoding: Decoding
+) -> tuple[End, str] | None:
+    """Why a decoding ends the round at once, in one word and in words; None if it does not.
+
+    ``enough`` is the recovered fraction that is good enough.
+    """
+    if decoding.exact:
+        return "exact", "every chunk is recovered"
+    if enough_messages(code, n_messages):
+        return "enough", f"the code ends a round at {code.enough_messages} messages"
+    if enough < 1.0 and decoding.recovered_fraction >= enough - ROUNDING:
+        return "enough", f"a recovered fraction of {enough:.3g} is enough"
+    return None
 
 
 def stragglers(works: Sequence[Work], round_started: float, now: float) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import ProtocolError
-from common.wire.frames import FetchRows, Response, Welcome
+from common.wire.frames import DataOrder, FetchRows, Response, RowRange, Welcome
 from master.membership import Membership
 
 Rows = tuple[int, int]
@@ -16,12 +16,11 @@ class RowPermits:
         self._told: dict[int, set[Rows]] = {}
 
     def note(self, link: int, frame: Response, members: Membership) -> None:
-        """A frame goes out on a link; an order in it permits its rows, and what was permitted stays so: a
+        """A frame goes out on a link; rows that it orders are permitted, and what was permitted stays so: a
         fetch may be under way."""
-        if isinstance(frame, Welcome) and frame.order is not None:
-            self._told.setdefault(link, set()).update(
-                (each.begin, each.end) for each in frame.order.data.ranges
-            )
+        ordered = _ordered(frame)
+        if ordered:
+            self._told.setdefault(link, set()).update((each.begin, each.end) for each in ordered)
             if len(self._told) > 2 * len(members.links) + 16:
                 self._told = {each: rows for each, rows in self._told.items() if each in members.links}
 
@@ -35,3 +34,11 @@ class RowPermits:
         if link is None or (wanted.begin, wanted.end) not in self._told.get(link.number, ()):
             where = f"rows [{wanted.begin}, {wanted.end})"
             raise ProtocolError("foreign_rows", f"{where} are not of the place of worker {name[:80]!r}")
+
+
+def _ordered(frame: Response) -> tuple[RowRange, ...]:
+    """The rows that a frame tells a worker to hold."""
+    if isinstance(frame, Welcome):
+        return () if frame.order is None else frame.order.data.ranges
+    data = getattr(frame, "data", None)
+    return data.ranges if isinstance(data, DataOrder) else ()

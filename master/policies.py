@@ -66,13 +66,15 @@ def judge(outcome: Outcome, policies: Policies) -> Verdict:
     return Verdict("approximate", True, False, outcome.reason)
 
 
-def reason_to_stop(record: RoundRecord, policies: Policies) -> str | None:
+def reason_to_stop(record: RoundRecord, policies: Policies, n_undone: int = 0) -> str | None:
     """Why the run has reached its end with this round; None if it goes on.
+
+    As many more rounds are played as were undone.
 
     A loss counts only if it covers at least ``least_recovered`` of the rows, and a gradient only if it was
     stepped with.
     """
-    if record.round + 1 >= policies.rounds:
+    if record.round + 1 - n_undone >= policies.rounds:
         return f"all {policies.rounds} rounds are done"
     if (
         policies.target_loss is not None
@@ -88,18 +90,18 @@ def reason_to_stop(record: RoundRecord, policies: Policies) -> str | None:
 
 
 def end_of_run(
-    record: RoundRecord, verdict: Verdict, n_skips: int, policies: Policies
+    record: RoundRecord, verdict: Verdict, n_skips: int, policies: Policies, n_undone: int = 0
 ) -> tuple[str, int] | None:
     """The reason and exit code with which the run ends after this round; None if it goes on.
 
     Args:
         record: the round. verdict: what became of its outcome.
         n_skips: rounds in a row without a step, this one included.
-        policies: of the run.
+        policies: of the run. n_undone: rounds whose steps were undone.
     """
     if verdict.fails:
         return f"round {record.round} failed: {verdict.reason}", 3
     if n_skips >= SKIPS_IN_A_ROW:
         return f"{n_skips} rounds in a row had no step, the last one: {verdict.reason}", 3
-    stop = reason_to_stop(record, policies)
+    stop = reason_to_stop(record, policies, n_undone)
     return None if stop is None else (stop, 0)

@@ -18,14 +18,11 @@ from collections.abc import Iterable, Sequence
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
-from master.deadlines import RoundRules, sooner
+from master.deadlines import ASKS_AFTER_DEADLINE, RoundRules, sooner
 from master.events import Solve
 from master.joint import make_collecting
-from master.outcome import ROUNDING, Outcome, Work, stragglers
+from master.outcome import ROUNDING, Outcome, Work, acceptance, enough_messages, stragglers
 from master.schedule import Requeue, Schedule
-
-ASKS_AFTER_DEADLINE = 2
-"""The collection that the deadline starts, and one repair."""
 
 Move = Ask | Requeue | Solve
 
@@ -115,6 +112,12 @@ class Round:
         number = next(number for number, held in self._received.items() if held == payload)
         return self._columns([number])[0].worker
 
+    def received(self) -> list[tuple[int, Message, int]]:
+        """Everything that arrived: payload, message, and into how many parts gradients are cut for it."""
+        numbers, payloads = self._received.keys(), self._received.values()
+        parts = (self.parts_of(number) for number in numbers)
+        return list(zip(payloads, self._columns(numbers), parts, strict=True))
+
     def payloads(self) -> tuple[int, ...]:
         """Everything that arrived and is kept."""
         return tuple(self._received.values())
@@ -156,18 +159,22 @@ class Round:
 
     # ---- progress ---------------------------------------------------------------------------------------
 
-    def chunk_finished(self, place: int, chunk: int, seconds: float, now: float) -> list[Move] | None:
+    def chunk_finished(
+        self, place: int, chunk: int, seconds: float, now: float, digest: bytes = b""
+    ) -> list[Move] | None:
         """A report, within the worker's own ``seconds``. Returns None if it was reported before."""
         work = self.works[place]
         if chunk in work.arrived:
             return None
         work.arrived[chunk] = now
         work.seconds.append(seconds)
+        if digest:
+            work.digests[chunk] = digest
         self.schedule.finished(place, chunk, seconds, now)
         self._update_pending(place)
         if self._collecting is not None and not work.gone:
             self._tally.finished(place, chunk)
-            self._collecting.finish(place, chunk)
+            self._collecting.finish(place, chunk, digest)
         return self._go_on(now)
 
     def message_arrived(self, place: int, number: int, payload: int, now: float) -> list[Move] | None:
@@ -196,7 +203,7 @@ class Round:
         numbers, self._solving = self._solving, None
         self._solved = (numbers, decoding)
         self._solve_seconds += seconds
-        accepted = self._accepted(len(numbers), decoding)
+        accepted = acceptance(self.code, self._enough, len(numbers), decoding)
         if accepted is not None:
             self._finish(*accepted, now)
             return []
@@ -256,17 +263,15 @@ class Round:
     @property
     def _promising(self) -> bool:
         """Whether what is there may be exact or enough."""
-        if self._tally.may_suffice or self._first_k(len(self._received)):
+        if self._tally.may_suffice or enough_messages(self.code, len(self._received)):
             return True
         finished = self.n_finished
-        everything = self._collecting is not None and finished == self.code.n_chunks
-        return everything or self._may_be_enough(finished)
+        # Where values are compared, those of one worker only will do when no more come.
+        asked = self._collecting is not None if not self.code.copies else not self._pending
+        return (asked and finished == self.code.n_chunks) or self._may_be_enough(finished)
 
     def _may_be_enough(self, n_chunks: int) -> bool:
         return self._enough < 1.0 and n_chunks >= (self._enough - ROUNDING) * self.code.n_chunks
-
-    def _first_k(self, n_messages: int) -> bool:
-        return self.code.enough_messages is not None and n_messages >= self.code.enough_messages
 
     def _ending(self, now: float) -> tuple[End, str] | None:
         """Why the round cannot go on, in one word and in words; None if it can.
@@ -279,16 +284,6 @@ class Round:
             return "deadline", f"the deadline of {self.rules.deadline_seconds:.3g} s passed"
         if not self._pending:
             return "exhausted", "nothing more can come from the linked workers"
-        return None
-
-    def _accepted(self, n_messages: int, decoding: Decoding) -> tuple[End, str] | None:
-        """Whether this decoding ends the round at once."""
-        if decoding.exact:
-            return "exact", "every chunk is recovered"
-        if self._first_k(n_messages):
-            return "enough", f"the code ends a round at {self.code.enough_messages} messages"
-        if self._enough < 1.0 and decoding.recovered_fraction >= self._enough - ROUNDING:
-            return "enough", f"a recovered fraction of {self._enough:.3g} is enough"
         return None
 
     @property
@@ -373,7 +368,7 @@ class Round:
         work.gone = False
         for chunk in work.arrived:
             self._tally.finished(place, chunk)
-            self._collecting.finish(place, chunk)
+            self._collecting.finish(place, chunk, work.digests.get(chunk, b""))
         self.schedule.revive(place, work.arrived, now)
         self._update_pending(place)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -126,7 +127,9 @@ class Master:
         self._dataset = build.build_dataset(self.experiment)
         self._facts = facts_of(self._path, self._dataset.digest)
         self._model = build.build_model(self.experiment, self._dataset)
-        self._settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
+        settings = build.build_settings(self.experiment, self._dataset, self._model.n_parameters)
+        # Workers must not be able to guess which of their answers will be looked at.
+        self._settings = replace(settings, audit_seed=secrets.randbits(63))
         if self.experiment.workers != "joined":
             self._settings.make_code(self.experiment.workers)
         self._arithmetic = build.build_arithmetic(self.experiment, self._dataset, self._model)

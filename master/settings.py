@@ -28,6 +28,8 @@ class RunSettings:
         evaluate_every: score after every so many rounds; 0 scores only at the end.
         checkpoint_seconds, checkpoint_rounds: make a checkpoint after so much; both None: never.
         learning: False leaves out combining, steps and scores (timing only).
+        verify: none, all or sample. verify_rate: of sample, in (0, 1].
+        audit_seed: of what is sampled; workers must not know it.
     """
 
     make_code: Callable[[int], GradientCode]
@@ -52,3 +54,6 @@ class RunSettings:
     checkpoint_seconds: float | None = None
     checkpoint_rounds: int | None = None
     learning: bool = True
+    verify: str = "none"
+    verify_rate: float = 0.05
+    audit_seed: int = 0

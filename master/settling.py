@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from common.history import RoundRecord
 from master.chronicle import Chronicle
-from master.events import Combine, Combined, Command, Discard, Step, Stepped
+from master.events import (
+    CloseLink,
+    Combine,
+    Combined,
+    Command,
+    Discard,
+    Examine,
+    Examined,
+    Restore,
+    Step,
+    Stepped,
+)
 from master.experience import Experience
+from master.membership import Membership
 from master.policies import Verdict, end_of_run, judge
 from master.round import Round
 from master.settings import RunSettings
+from master.verification import Verification
+
+Progress = Examined | Combined | Stepped
+"""What a step goes through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a step has come.
+
+    Attributes:
+        commands: what comes next.
+        expelled: links to close, of workers that answered wrongly.
+        diverged: what is not finite, in words, which ends the run; otherwise empty.
+        done: whether the round can be closed.
+    """
+
+    commands: tuple[Command, ...] = ()
+    expelled: tuple[CloseLink, ...] = ()
+    diverged: str = ""
+    done: bool = False
 
 
 class Settling:
@@ -16,9 +51,17 @@ class Settling:
 
     Args:
         settings: of the run. chronicle: writes the record. experience: learns from the round.
+        verification: finds wrong answers before they are stepped with, or afterwards.
     """
 
-    def __init__(self, settings: RunSettings, chronicle: Chronicle, experience: Experience) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        chronicle: Chronicle,
+        experience: Experience,
+        verification: Verification,
+    ) -> None:
+        self.verification = verification
         self._settings = settings
         self._chronicle = chronicle
         self._experience = experience
@@ -34,41 +77,93 @@ class Settling:
     def open(self) -> None:
         """Another round starts."""
         self._verdict = None
+        self.verification.open()
 
-    def judge(self, ended: Round, now: float) -> Combine | list[Command]:
-        """The round has its outcome: add its messages up for a step, or let them go without one."""
+    def judge(self, ended: Round, now: float) -> Advance:
+        """The round has its outcome: add its messages up for a step, or let them go without one.
+
+        Where answers are verified, they are examined before that.
+        """
         assert ended.outcome is not None
         self._verdict = judge(ended.outcome, self._settings)
         self._experience.observe_round(ended, now)
         self._chronicle.settle(ended, self._experience.paces)
         if self._verdict.steps and self._settings.learning:
-            return Combine(ended.number, ended.outcome.used)
-        return [Discard(payload) for payload in ended.payloads()]
+            questions = self.verification.questions(ended)
+            return Advance((Examine(ended.number, questions) if questions else _sum(ended),))
+        return Advance(tuple(Discard(payload) for payload in ended.payloads()), done=True)
 
-    def combined(self, event: Combined) -> Step:
-        """The gradient is there."""
-        self._chronicle.ledger.gradient_norm = event.gradient_norm
-        self._chronicle.ledger.combine_seconds = event.seconds
-        return Step(event.round)
-
-    def stepped(self, event: Stepped) -> None:
-        """The step has been taken."""
+    def advance(self, event: Progress, ended: Round, members: Membership) -> Advance:
+        """The step has come further."""
+        if isinstance(event, Examined):
+            return self._examined(event, ended, members)
+        if isinstance(event, Combined):
+            if event.culprit is not None:
+                name = members.name_at(ended.owner_of(event.culprit))
+                what = f"the message of worker {name} is not finite in round {event.round}"
+                return Advance(diverged=what)
+            self._chronicle.ledger.gradient_norm = event.gradient_norm
+            self._chronicle.ledger.combine_seconds = event.seconds
+            return Advance((Step(event.round, self.verification.step(ended)),))
         self._chronicle.ledger.step_seconds = event.seconds
+        if event.finite:
+            return Advance(done=True)
+        what = f"the parameters are not finite after round {event.round}"
+        if not self.verification.doubt(event.round):
+            return Advance(diverged=what)
+        again = f"{what}: its step is undone, and the next round's answers are all verified"
+        return Advance(tuple(self._chronicle.note("return", again)), done=True)
+
+    def _examined(self, event: Examined, ended: Round, members: Membership) -> Advance:
+        """Values that were wrong are right now; those of former rounds are not."""
+        back = self.verification.judge(event)
+        notes: list[Command] = []
+        expelled = []
+        for worker in event.liars:
+            link, why = members.same_name(worker), self.verification.quarantined[worker]
+            place = None if link is None else link.place
+            notes += self._chronicle.note("quarantine", f"worker {worker} is quarantined: {why}", place)
+            expelled += [] if link is None else [CloseLink(link.number, why)]
+        if back is None:
+            return Advance((*notes, _sum(ended)), tuple(expelled))
+        who = ", ".join(event.liars)
+        why = f"wrong answers of {who}: the run returns to the parameters before round {back}"
+        notes += self._chronicle.note("return", why)
+        self._verdict = Verdict("failed", False, False, why)
+        dropped = (Discard(payload) for payload in ended.payloads())
+        return Advance((*notes, *dropped), tuple(expelled), done=True)
 
     def close(self) -> tuple[RoundRecord, list[Command]]:
         """Write the round down: its record, and notes on it."""
         assert self._verdict is not None
+        self._chronicle.ledger.checked = self.verification.checked
         record = self._chronicle.close_round(self._verdict)
         warning = self._experience.warning()
         self.skips = 0 if self._verdict.steps else self.skips + 1
         return record, self._chronicle.note("chunks", warning) if warning else []
 
     def ending(self, record: RoundRecord) -> tuple[str, int] | None:
-        """The reason and exit code with which the run ends after this round; None if it goes on."""
+        """The reason and exit code with which the run ends after this round; None if it goes on.
+
+        As many more rounds are played as were undone.
+        """
         assert self._verdict is not None
-        return end_of_run(record, self._verdict, self.skips, self._settings)
+        n_undone = self.verification.n_undone
+        if record.returned_to is not None:
+            n_undone += record.round + 1 - record.returned_to
+        return end_of_run(record, self._verdict, self.skips, self._settings, n_undone)
+
+    def returns(self, record: RoundRecord) -> Restore | None:
+        """The parameters to return to after this round; None if it goes on with those that it has."""
+        back = self.verification.take_return(record.round)
+        return None if back is None else Restore(back)
 
     def is_scored(self, record: RoundRecord) -> bool:
         """Whether the parameters are to be scored after this round."""
         every = self._settings.evaluate_every
         return self._settings.learning and every > 0 and (record.round + 1) % every == 0
+
+
+def _sum(ended: Round) -> Combine:
+    assert ended.outcome is not None
+    return Combine(ended.number, ended.outcome.used)

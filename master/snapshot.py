@@ -6,7 +6,7 @@ Parameters and the optimiser's memory are not in it: `master.checkpoint` joins t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from common.errors import InvalidData
@@ -21,7 +21,7 @@ class Snapshot:
         wanted: number of workers that the run should have.
         n_places: places of the plan. n_linked: how many of them had a link.
         run_seconds: of the run, to the last outcome. skips: rounds in a row without a step.
-        chronicle, experience, members: what these parts remember; see their ``state``.
+        chronicle, experience, members, verification: what these parts remember; see their ``state``.
     """
 
     round: int
@@ -35,10 +35,11 @@ class Snapshot:
     chronicle: dict[str, Any]
     experience: dict[str, Any]
     members: dict[str, Any]
+    verification: dict[str, Any] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """The same as a dict for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_plain(cls, held: Mapping[str, Any]) -> Snapshot:
@@ -49,13 +50,15 @@ class Snapshot:
         """
         kinds = {"int": int, "float": float, "str": str, "dict[str, Any]": dict}
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            kind, value = kinds[str(field.type)], held.get(field.name)
+        for each in fields(cls):
+            if each.name not in held and each.default_factory is not MISSING:
+                continue
+            kind, value = kinds[str(each.type)], held.get(each.name)
             if type(value) is int and kind is float:
                 value = float(value)
             if type(value) is not kind:
-                raise InvalidData(f"snapshot {field.name}", f"must be of type {kind.__name__}", value)
-            values[field.name] = value
+                raise InvalidData(f"snapshot {each.name}", f"must be of type {kind.__name__}", value)
+            values[each.name] = value
         return cls(**values)
 
 

@@ -8,6 +8,7 @@ it returns, and sends ``Tick`` when ``wakes_at(now)`` is reached. ``Solve``, ``C
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, get_args
 
 from common.codes.base import GradientCode
@@ -26,8 +27,9 @@ from master.replanning import Change
 from master.roster import Roster, Turn, addressed, stops
 from master.round import Move, Round
 from master.settings import RunSettings
-from master.settling import Settling
+from master.settling import Progress, Settling
 from master.snapshot import Snapshot
+from master.verification import Verification
 
 
 class Training:
@@ -55,8 +57,9 @@ class Training:
         self.members = Membership(n_places, incarnations)
         self._roster = Roster(self.members)
         self.plans = Plans(settings, self.members, self._roster, self.chronicle, self.experience)
-        self._intake = Intake(self.members, self.chronicle, self.experience)
-        self._settling = Settling(settings, self.chronicle, self.experience)
+        self.verification = Verification(settings.verify, settings.verify_rate, settings.audit_seed)
+        self._intake = Intake(self.members, self.chronicle, self.experience, self.verification.active)
+        self._settling = Settling(settings, self.chronicle, self.experience, self.verification)
         parts = (self.plans, self.chronicle, self.experience, self.members, self._settling)
         self._keeping = Keeping(settings, *parts, now, resumed)
         self.next_round = self._keeping.first_round
@@ -90,9 +93,8 @@ class Training:
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
         """Take one event; returns what is to be done, in order."""
-        if self.phase in ("closing", "ended") and not isinstance(
-            event, ev.LinkUp | ev.LinkDown | ev.Evaluated
-        ):
+        heard = ev.LinkUp | ev.LinkDown | ev.Evaluated
+        if self.phase in ("closing", "ended") and not isinstance(event, heard):
             return [ev.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
         commands = self._handlers[type(event)](event, now)
         return commands + self._look_around(now)
@@ -125,8 +127,9 @@ class Training:
     # ---- membership -------------------------------------------------------------------------------------
 
     def _link_up(self, event: ev.LinkUp, now: float) -> list[ev.Command]:
-        if self.phase in ("closing", "ended"):
-            return [ev.CloseLink(event.link, "the run is over")]
+        over = "the run is over" if self.phase in ("closing", "ended") else ""
+        if refusal := over or self.verification.quarantined.get(event.name):
+            return [ev.CloseLink(event.link, refusal)]
         self._joining.newcomer_at = now
         return self._take_turn(self._roster.up(event, now), now)
 
@@ -145,9 +148,8 @@ class Training:
         for place in turn.lost:
             successor = self.members.name_at(place) if place in turn.taken else None
             commands += self._carry_out(current.lose(place, now, successor), now)
-        for place in turn.taken:
-            if place not in turn.lost:
-                current.expect(place, self.members.name_at(place))
+        for place in [each for each in turn.taken if each not in turn.lost]:
+            current.expect(place, self.members.name_at(place))
         return commands
 
     def _link_ready(self, event: ev.LinkReady, now: float) -> list[ev.Command]:
@@ -179,7 +181,7 @@ class Training:
     def _chunk_finished(self, event: ev.ChunkFinished, now: float) -> list[ev.Command]:
         taken = self._intake.chunk_finished(event, self.epoch, self.round, now)
         if isinstance(taken, Violation):
-            return self._violation(taken, now)
+            return self._expel(taken.close, taken.detail, now)
         if isinstance(taken, Diverged):
             return self._diverge(taken.what)
         return self._carry_out(taken, now)
@@ -188,15 +190,13 @@ class Training:
         taken = self._intake.message_arrived(event, self.epoch, self.round, now)
         drop = ev.Discard(event.payload)
         if isinstance(taken, Violation):
-            return [drop, *self._violation(taken, now)]
+            return [drop, *self._expel(taken.close, taken.detail, now)]
         if isinstance(taken, Unused):
             return [drop, *self._carry_out(taken.moves, now)]
         return self._carry_out(taken, now)
 
-    def _violation(self, found: Violation, now: float) -> list[ev.Command]:
-        number = found.link.number
-        close = ev.CloseLink(number, f"{found.kind}: {found.detail}", found.kind)
-        return [close, *self._take_turn(self._roster.down(number, found.detail), now)]
+    def _expel(self, close: ev.CloseLink, why: str, now: float) -> list[ev.Command]:
+        return [close, *self._take_turn(self._roster.down(close.link, why), now)]
 
     def _diverge(self, what: str) -> list[ev.Command]:
         self._keeping.sound = False
@@ -226,10 +226,8 @@ class Training:
             link.starts(self.round.number)
         n_bytes = self.settings.n_parameters * self.settings.item_bytes
         self.chronicle.ledger.bytes_sent += n_bytes * len(links)
-        number = self.round.number
-        starts: list[ev.Command] = [
-            ev.StartRound(link.number, ev.Stamp(self.epoch, number, link.incarnation)) for link in links
-        ]
+        epoch, number, starts = self.epoch, self.round.number, list[ev.Command]()
+        starts += (ev.StartRound(link.number, ev.Stamp(epoch, number, link.incarnation)) for link in links)
         places = [link.place for link in links if link.place is not None]
         return [*starts, *self._carry_out(self.round.start(places, now), now)]
 
@@ -246,23 +244,19 @@ class Training:
         """The round has its outcome: everybody stops, and the optimiser steps if the policy says so."""
         assert self.round is not None
         told = stops(self.members, self.epoch, self.round.number)
-        follows = self._settling.judge(self.round, now)
-        if isinstance(follows, ev.Combine):
-            return [*told, follows]
-        return [*told, *follows, *self._close_round(now)]
+        step = self._settling.judge(self.round, now)
+        return [*told, *step.commands, *(self._close_round(now) if step.done else [])]
 
-    def _combined(self, event: ev.Combined, now: float) -> list[ev.Command]:
+    def _advance(self, event: Progress, now: float) -> list[ev.Command]:
+        """The step has come further: examined, combined, stepped."""
         assert self.round is not None
-        if event.culprit is not None:
-            name = self.members.name_at(self.round.owner_of(event.culprit))
-            return self._diverge(f"the message of worker {name} is not finite in round {event.round}")
-        return [self._settling.combined(event)]
+        step = self._settling.advance(event, self.round, self.members)
+        if step.diverged:
+            return self._diverge(step.diverged)
+        leaving = [self._expel(close, close.reason, now) for close in step.expelled]
+        return [*step.commands, *chain(*leaving), *(self._close_round(now) if step.done else [])]
 
-    def _stepped(self, event: ev.Stepped, now: float) -> list[ev.Command]:
-        if not event.finite:
-            return self._diverge(f"the parameters are not finite after round {event.round}")
-        self._settling.stepped(event)
-        return self._close_round(now)
+    _examined = _combined = _stepped = _advance
 
     def _close_round(self, now: float) -> list[ev.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
@@ -276,17 +270,24 @@ class Training:
         return commands
 
     def _go_on(self, record: RoundRecord, now: float) -> list[ev.Command]:
-        ending = self._settling.ending(record) or self._stopping
-        if ending is not None:
-            return self._end(*ending)
+        self._stopping = self._settling.ending(record) or self._stopping
+        if restore := self._settling.returns(record):
+            return [*self.chronicle.write_down(), restore]
+        if self._stopping is not None:
+            return self._end(*self._stopping)
         scored = self._settling.is_scored(record)
         kept = [] if scored else [*self.chronicle.write_down(), *self._keeping.between_rounds(now)]
-        begun = self._replan(now)
-        if self.phase == "running":
-            begun += self._start_round(now)
+        begun = self._begin_next(now)
         if scored:
             return [*begun, ev.Evaluate(record.round)]
         return [*kept, *begun]
+
+    def _begin_next(self, now: float) -> list[ev.Command]:
+        begun = self._replan(now)
+        return begun + (self._start_round(now) if self.phase == "running" else [])
+
+    def _restored(self, event: ev.Restored, now: float) -> list[ev.Command]:
+        return self._begin_next(now) if self._stopping is None else self._end(*self._stopping)
 
     def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
         commands = self.chronicle.write_down(event.score)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from common.commitments import digest_of
 from common.errors import ProtocolError
 from common.models.base import Features, Model
 from common.wire.frames import MessageOrder, Terms
@@ -27,11 +28,13 @@ class ChunkResult:
         loss: sum of the loss over the chunk's rows.
         rows: how many rows it has.
         finite: whether the loss and every number of the gradient are finite.
+        digest: of the gradient as a message of this chunk alone; empty if nobody asks for it.
     """
 
     loss: float
     rows: int
     finite: bool
+    digest: bytes = b""
 
 
 class Computer:
@@ -45,6 +48,7 @@ class Computer:
         compute_dtype: ``float64`` or ``float32``, of gradients.
         wire_dtype: ``float64`` or ``float32``, of messages.
         messages: the messages of a fixed code; empty for codes on request.
+        commits: whether results carry a digest.
     """
 
     def __init__(
@@ -54,8 +58,10 @@ class Computer:
         compute_dtype: str = "float64",
         wire_dtype: str = "float32",
         messages: Iterable[MessageOrder] = (),
+        commits: bool = False,
     ) -> None:
         self.model = model
+        self._commits = commits
         self.n_parts = n_parts
         self.compute_dtype = np.dtype(compute_dtype)
         self.wire_dtype = np.dtype(wire_dtype).newbyteorder("<")
@@ -98,7 +104,12 @@ class Computer:
         """
         loss, gradient = self.model.loss_and_gradient(parameters, X, y)
         self._gradients[chunk] = gradient
-        return ChunkResult(loss, len(y), math.isfinite(loss) and _finite(gradient))
+        digest = self.commitment(chunk) if self._commits else b""
+        return ChunkResult(loss, len(y), math.isfinite(loss) and _finite(gradient), digest)
+
+    def commitment(self, chunk: int) -> bytes:
+        """The digest of a finished chunk's gradient, as a message of it alone carries it."""
+        return digest_of(self.combine(Terms((chunk,), (0,), (1.0,)), 1))
 
     def due(self, chunk: int) -> list[int]:
         """The fixed messages that are complete now that ``chunk`` is: the last one among their terms."""

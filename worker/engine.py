@@ -84,7 +84,9 @@ class Engine:
         failed: Callable[[BaseException], None],
     ) -> None:
         model = make_model(order.model)
-        self._computer = Computer(model, order.n_parts, order.compute_dtype, order.wire_dtype, order.messages)
+        self._computer = Computer(
+            model, order.n_parts, order.compute_dtype, order.wire_dtype, order.messages, order.commits
+        )
         self._place = place
         # Where the master hands out chunks, nothing is begun before it has said what.
         self._chunks = () if order.scheduled else tuple(each.chunk for each in order.data.ranges)

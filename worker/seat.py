@@ -185,6 +185,7 @@ class Seat:
             finite=result.finite,
             heard=self._heard,
             heard_seconds=heard_seconds,
+            digest=result.digest,
         )
         self._outbox.put(frame)
         if report.late:

@@ -152,6 +152,8 @@ class GradientCode:
             partial recovery; any n - s workers then do. 1.0 asks for everything.
         estimator: what an inexact decoding estimates: ``as published`` or ``rescaled`` to be unbiased.
         scheduled: the master hands out chunks while the round runs; workers do not go on by themselves.
+        copies: workers that must finish a chunk, where that is more than ``n_parts``, so that they can be
+            compared (`common.codes.verified`); 0 for as many as there are parts.
     """
 
     spec: str
@@ -166,6 +168,7 @@ class GradientCode:
     enough_recovered: float = 1.0
     estimator: str = "as published"
     scheduled: bool = False
+    copies: int = 0
 
     def __post_init__(self) -> None:
         if bool(self.messages) == (self.requester is not None):
@@ -184,6 +187,11 @@ class GradientCode:
         return self.assignment.n_chunks
 
     @property
+    def n_copies(self) -> int:
+        """By how many workers a chunk must be finished."""
+        return self.copies or self.n_parts
+
+    @property
     def on_request(self) -> bool:
         """Whether the master chooses messages while the round runs."""
         return self.requester is not None
@@ -194,7 +202,7 @@ class GradientCode:
         master hands out chunks, an equal part of all computations.
         """
         if self.scheduled:
-            return (self.n_chunks * self.n_parts / self.n_workers,) * self.n_workers
+            return (self.n_chunks * self.n_copies / self.n_workers,) * self.n_workers
         return tuple(float(len(order)) for order in self.assignment.orders)
 
     @cached_property

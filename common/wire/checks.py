@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from common.commitments import DIGEST_BYTES
 from common.errors import ProtocolError
 from common.wire.frames import (
     ITEM_BYTES,
@@ -51,6 +52,12 @@ def printable(value: str) -> str:
 def seconds(field: str, value: float) -> float:
     """``value`` when it is finite and not negative."""
     require(math.isfinite(value) and value >= 0.0, "bad_value", f"{field} is {value}")
+    return value
+
+
+def digest(value: bytes) -> bytes:
+    """``value`` when it is a digest of a gradient, or nothing."""
+    require(len(value) in (0, DIGEST_BYTES), "bad_value", f"a digest of {len(value)} bytes")
     return value
 
 

@@ -83,6 +83,7 @@ def encode_request(frame: Request) -> bytes:
                     finite=frame.finite,
                     heard=frame.heard,
                     heard_seconds=frame.heard_seconds,
+                    digest=frame.digest,
                 )
             )
         case Hello():
@@ -151,6 +152,7 @@ def _chunk_finished(packed: pb.ChunkFinished) -> ChunkFinished:
         finite=packed.finite,
         heard=packed.heard,
         heard_seconds=checks.seconds("heard_seconds", packed.heard_seconds),
+        digest=checks.digest(packed.digest),
     )
 
 

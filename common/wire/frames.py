@@ -113,7 +113,7 @@ class ChunkFinished:
     """The gradient of a chunk is there; ``seconds`` by the worker's clock.
 
     Until then ``heard`` NextChunks of this round had come, the last ``heard_seconds`` ago; or if there was
-    none, StartRound.
+    none, StartRound. ``digest``: see `common.commitments`; empty where the work order does not ask for it.
     """
 
     stamp: Stamp
@@ -124,6 +124,7 @@ class ChunkFinished:
     finite: bool
     heard: int = 0
     heard_seconds: float = 0.0
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ class MessageOrder:
 
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
-    """All that a place needs to know to compute; ``code`` is for display only."""
+    """All that a place needs to know to compute; ``code`` is for display, ``commits`` asks for digests."""
 
     epoch: int
     code: str
@@ -188,6 +189,7 @@ class WorkOrder:
     max_frame_bytes: int = MAX_FRAME_BYTES
     memory_bytes: int = 0
     scheduled: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def pack_order(order: WorkOrder) -> pb.WorkOrder:
         max_frame_bytes=order.max_frame_bytes,
         memory_bytes=order.memory_bytes,
         scheduled=order.scheduled,
+        commits=order.commits,
     )
 
 
@@ -96,6 +97,7 @@ def unpack_order(packed: pb.WorkOrder) -> WorkOrder:
         max_frame_bytes=packed.max_frame_bytes,
         memory_bytes=packed.memory_bytes,
         scheduled=packed.scheduled,
+        commits=packed.commits,
     )
     checks.work_order(order)
     return order

@@ -78,7 +78,14 @@ def show_certificates(folders: Sequence[Path], form: str) -> None:
 
 def _table(shown: Sequence[Shown]) -> Table:
     table = Table(
-        "where", "role", "names", "valid until (UTC)", "days left", "", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        "where",
+        "role",
+        "names",
+        "valid until (UTC)",
+        "days left",
+        "state",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for each in shown:
         until = datetime.datetime.fromisoformat(each.not_after)

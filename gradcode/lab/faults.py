@@ -83,7 +83,7 @@ class Faults:
             sim.at(seconds, partial(self._act, sim, kind, index))
 
     def happened(self, sim: Simulator) -> Counter[str]:
-        """How often each kind of fault took place until the end of ``sim``."""
+        """How often each kind of fault took place until the end of ``sim``; lies if they came to light."""
         lasted = sim.training.run_seconds(sim.now)
         interrupted = Counter(
             "freeze" if each.kind == FREEZE else "death"
@@ -91,7 +91,12 @@ class Faults:
             if each.at_seconds < lasted
         )
         frames = Counter({f"frame {kind}": count for kind, count in self.tamperer.counts.items()})
-        return +(self.counts + interrupted + frames)
+        lies = Counter(
+            f"lie {kind}"
+            for name, kind in self._plot.liars.items()
+            if name in sim.training.verification.quarantined
+        )
+        return +(self.counts + interrupted + frames + lies)
 
     def _act(self, sim: Simulator, kind: str, index: int) -> None:
         living = list(sim.living())

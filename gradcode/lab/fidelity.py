@@ -51,6 +51,15 @@ def compare(experiment: Experiment, folder: Path) -> Fidelity:
         ProcessEnded: the master or all workers ended before the run began.
     """
     asyncio.run(run_here(experiment, folder))
+    return against_run(experiment, folder)
+
+
+def against_run(experiment: Experiment, folder: Path) -> Fidelity:
+    """Simulate the experiment, and compare that with its run in ``folder``.
+
+    Raises:
+        InvalidSpec, InvalidData: the experiment or its data cannot be used, or the folder holds no run.
+    """
     records = read_history(folder)
     network = measured_network(experiment.delays.to_delays(), records, read_chunks(folder))
     simulated = simulate(experiment, network=network).play()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from common.codes.base import EXACT_TOLERANCE, decoding_target
+from common.codes.base import EXACT_TOLERANCE, Message, decoding_target
 from common.datasets.base import Dataset, chunk_range
 from common.history import RoundRecord
 from common.models.base import Model
@@ -39,9 +39,15 @@ class Shadow:
         self._dataset = dataset
         self._rate = rate
         self._l2 = l2
+        self._before: dict[int, NDArray[np.float64]] = {}
 
-    def step(self, n_chunks: int, achieved: NDArray[np.float64]) -> None:
-        """Take the step in which part t of chunk i counts ``achieved[t N + i]``, shape (m N, m)."""
+    def restore(self, number: int) -> None:
+        """Go back to before the step of round ``number``."""
+        self.point = self._before[number]
+
+    def step(self, number: int, n_chunks: int, achieved: NDArray[np.float64]) -> None:
+        """The step of round ``number``: part t of chunk i counts ``achieved[t N + i]``, shape (m N, m)."""
+        self._before[number] = self.point
         n_parts = achieved.shape[1]
         length = -(-self.point.size // n_parts)
         parts = np.zeros((n_parts * n_chunks, length))
@@ -54,6 +60,21 @@ class Shadow:
         total = (achieved.T @ parts).reshape(-1)[: self.point.size] / self._dataset.n_rows
         decay = self._l2 * np.where(self._model.regularised(), self.point, 0.0)
         self.point = self.point - self._rate * (total + decay)
+
+
+@dataclass(slots=True)
+class Seat:
+    """A link with a place, and which of its links that is."""
+
+    place: int
+    incarnation: int
+
+
+class Arrival(NamedTuple):
+    """A message that arrived in time."""
+
+    round: int
+    message: Message
 
 
 class Answer(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ from common.experiment import Experiment, check_experiment
 from common.models.base import Model
 from common.wire.frames import Terms
 from gradcode.lab.draws import DelaySource, same_rows
+from gradcode.lab.lies import LyingComputer
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from master import events as ev
 from master.arithmetic import Arithmetic
 from master.build import build_arithmetic, build_dataset, build_model, build_settings
-from worker.compute import Computer
+from worker.compute import ChunkResult, Computer
 
 
 class LocalLearning:
@@ -34,6 +36,9 @@ class LocalLearning:
         arithmetic: the master's numbers.
         model: what is trained. dataset: its training rows; a chunk is a range of them.
         compute_dtype, wire_dtype: ``float64`` or ``float32``.
+
+    Attributes:
+        lie_of: how the worker of a link lies, one of `gradcode.lab.lies.LIES`; None for honest ones.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class LocalLearning:
         self._dataset = dataset
         self._compute_dtype = compute_dtype
         self._wire_dtype = wire_dtype
+        self.lie_of: Callable[[int], str | None] = lambda link: None
         self._computers: dict[int, Computer] = {}
         self._codes: dict[int, GradientCode] = {}
         self._points: dict[int, NDArray[Any]] = {}
@@ -62,18 +68,21 @@ class LocalLearning:
         """Take up a round of ``code`` with the parameters ``point``, as they came over the wire."""
         computer = self._computers.get(worker)
         if computer is None or self._codes[worker] is not code:
-            computer = Computer(self._model, code.n_parts, self._compute_dtype, self._wire_dtype)
+            numbers = (self._compute_dtype, self._wire_dtype)
+            commits = code.on_request and code.copies > 0
+            kind = self.lie_of(worker)
+            make = Computer if kind is None else partial(LyingComputer, kind)
+            computer = make(self._model, code.n_parts, *numbers, commits=commits)
             self._computers[worker] = computer
             self._codes[worker] = code
         computer.clear()
         self._points[worker] = computer.parameters(point)
 
-    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
-        """Compute the gradient of ``chunk``; returns loss, rows, whether both are finite."""
+    def gradient(self, worker: int, chunk: int) -> ChunkResult:
+        """Compute the gradient of ``chunk``."""
         first, end = chunk_range(chunk, self._codes[worker].n_chunks, self._dataset.n_rows)
         X, y = self._dataset.X_train[first:end], self._dataset.y_train[first:end]
-        result = self._computers[worker].compute(chunk, self._points[worker], X, y)
-        return result.loss, result.rows, result.finite
+        return self._computers[worker].compute(chunk, self._points[worker], X, y)
 
     def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """The message made of ``terms``, in the wire dtype."""
@@ -90,6 +99,7 @@ def simulate(
     tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
     source: DelaySource | None = None,
     n_drawn: int | None = None,
+    audit_seed: int = 0,
 ) -> Simulator:
     """The experiment's run on a simulated network, ready for ``play``.
 
@@ -104,6 +114,7 @@ def simulate(
         source: of the delays, instead of the experiment's own.
         n_drawn: for so many chunks the delays are drawn, and the code gets the draws of the same rows; None
             draws for the code's own chunks.
+        audit_seed: of the answers that are audited, with ``verify = "sample"``.
 
     Raises:
         InvalidSpec, InvalidData: the experiment or its data cannot be used.
@@ -117,7 +128,9 @@ def simulate(
     model = build_model(experiment, data)
     settings = build_settings(experiment, data, model.n_parameters)
     # Nothing is lost here that could go on.
-    settings = replace(settings, learning=learning, checkpoint_seconds=None, checkpoint_rounds=None)
+    settings = replace(
+        settings, learning=learning, audit_seed=audit_seed, checkpoint_seconds=None, checkpoint_rounds=None
+    )
     if learning:
         code = settings.make_code(n_coming)
     else:

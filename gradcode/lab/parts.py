@@ -8,6 +8,10 @@ from typing import Protocol
 from common.codes.base import GradientCode, Term
 from master import events as ev
 from master.arithmetic import Arithmetic
+from worker.compute import ChunkResult
+
+NOTHING = ChunkResult(loss=0.0, rows=1, finite=True)
+"""What a chunk comes to in timing mode."""
 
 
 class Learning(Protocol):
@@ -20,8 +24,8 @@ class Learning(Protocol):
     def start(self, worker: int, point: bytes, code: GradientCode) -> None:
         """A worker takes up a round of ``code`` with these parameters and forgets the one before."""
 
-    def gradient(self, worker: int, chunk: int) -> tuple[float, int, bool]:
-        """Compute a chunk's gradient at a worker; returns loss, rows, whether it is finite."""
+    def gradient(self, worker: int, chunk: int) -> ChunkResult:
+        """Compute a chunk's gradient at a worker."""
 
     def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """Combine finished chunks of a worker."""

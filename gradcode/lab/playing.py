@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from common.codes.base import GradientCode
+from common.codes.verified import verified
 from common.datasets import load_dataset
 from common.datasets.base import Dataset, check_chunks
 from common.history import RoundRecord, strict_json, to_json
@@ -26,6 +27,7 @@ from gradcode.lab.simulator import Simulator
 from gradcode.lab.witness import Witness
 from master import events as ev
 from master.arithmetic import Arithmetic
+from master.examination import Recomputation
 from master.optimizers import ConstantRate, make_optimizer
 from master.settings import RunSettings
 from master.snapshot import Origin, Snapshot
@@ -33,6 +35,7 @@ from master.snapshot import Origin, Snapshot
 RATE = 0.1
 L2 = 0.01
 STARTS_SHIFT = 32
+VERIFY_RATE = 0.1
 MOST_EVENTS = 30_000
 """A short run that takes more goes round in circles."""
 
@@ -94,6 +97,9 @@ def play(plot: Plot) -> Played:
     stage.play()
     sim, learning = stage.sim, stage.learning
     _check_end(plot, sim, stage.witness, stage.faults)
+    honest = sim.training.verification.quarantined.keys() - plot.liars
+    if honest:
+        raise BrokenInvariant(f"only liars are quarantined: {sorted(honest)} are honest")
     # What befell frames is counted by one tamperer from the first start to the last.
     return Played(
         records=tuple(stage.witness.records),
@@ -137,6 +143,8 @@ class _Stage:
             settings, plot.delays, plot.n_coming, plot.network, self.learning, faults.tamperer, origin=origin
         )
         faults.prepare(self.sim)
+        if self.learning is not None:
+            self.learning.lie_of = lambda link: plot.liars.get(self.sim.workers[link].name)
         reports_vanish = bool({"lost", "later"} & plot.frames.keys())
         self.witness = Witness(self.sim, plot.network, shadow, reports_vanish)
         self.witness.records = list(records)
@@ -179,7 +187,7 @@ def play_twice(plot: Plot) -> Played:
         raise BrokenInvariant(f"the same seed gives the same history: {before} and then {after}")
     if (first.notes, first.finish) != (second.notes, second.finish):
         raise BrokenInvariant("the same seed gives the same notes and the same end")
-    if plot.learning and not plot.network.arithmetic_seconds and plot.network.latency_seconds:
+    if plot.learning and not (plot.liars or plot.network.arithmetic_seconds) and plot.network.latency_seconds:
         _check_timing(plot, first)
     return first
 
@@ -201,12 +209,15 @@ def _checked_code(text: str, n_workers: int, n_rows: int) -> GradientCode:
 
 def _settings(plot: Plot, model: Model, data: Dataset) -> RunSettings:
     return RunSettings(
-        make_code=lambda n_workers: _checked_code(plot.code, n_workers, data.n_rows),
+        make_code=lambda n_workers: verified(_checked_code(plot.code, n_workers, data.n_rows), plot.verify),
         n_rows=data.n_rows,
         n_parameters=model.n_parameters,
         item_bytes=8,
         learning=plot.learning,
         checkpoint_rounds=None if plot.killed_at is None else 1 + plot.seed % 3,
+        verify=plot.verify,
+        verify_rate=VERIFY_RATE,
+        audit_seed=plot.seed,
         **plot.settings,
     )
 
@@ -214,7 +225,13 @@ def _settings(plot: Plot, model: Model, data: Dataset) -> RunSettings:
 def _learning(model: Model, data: Dataset) -> LocalLearning:
     optimizer = make_optimizer("gradient_descent", model.initial(), ConstantRate(RATE))
     arithmetic = Arithmetic(
-        optimizer, data.n_rows, L2, model.regularised(), lambda parameters: 0.5, wire_dtype="float64"
+        optimizer,
+        data.n_rows,
+        L2,
+        model.regularised(),
+        lambda parameters: 0.5,
+        wire_dtype="float64",
+        recompute=Recomputation(model, data).gradient,
     )
     return LocalLearning(arithmetic, model, data, wire_dtype="float64")
 
@@ -238,6 +255,8 @@ def _check_end(plot: Plot, sim: Simulator, witness: Witness, faults: Faults) -> 
             raise BrokenInvariant(f"the master keeps no message after the end: {n_kept} are kept")
         found, expected = sim.learning.arithmetic.optimizer.parameters, witness.shadow.point
         noise = max((record.noise_amplification for record in witness.records), default=0.0)
+        if plot.verify == "sample" and plot.liars.keys() - sim.training.verification.quarantined:
+            return  # a lie has not come to light yet
         if not np.allclose(found, expected, rtol=1e-9, atol=1e-9 * (1.0 + noise)):
             raise BrokenInvariant(f"steps are those of the same sums in one process: {found} for {expected}")
 

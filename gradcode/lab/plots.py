@@ -9,16 +9,18 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from common.codes import CODES
 from common.codes.base import GradientCode
+from common.codes.verified import verified
 from common.delays import DISTRIBUTIONS, VARIES, Delays, Interruption
 from common.errors import InvalidSpec
 from common.interruptions import DEATH, FREEZE
 from common.spec import make_code
+from gradcode.lab.lies import LIES
 from gradcode.lab.network import Network
 from master.deadlines import AdaptiveDeadline, DeadlineRule, FixedDeadline, NoDeadline
 
@@ -80,6 +82,7 @@ class Plot:
         seed: of what befalls frames.
         learning: real numbers, or timing only.
         killed_at: when the master is killed, in seconds; another one goes on from its newest checkpoint.
+        verify: whether answers are verified. liars: worker -> how it lies, one of `gradcode.lab.lies.LIES`.
     """
 
     code: str
@@ -93,6 +96,8 @@ class Plot:
     seed: int = 0
     learning: bool = True
     killed_at: float | None = None
+    verify: str = "none"
+    liars: dict[str, str] = field(default_factory=dict)
 
     @property
     def loses_frames(self) -> bool:
@@ -122,7 +127,7 @@ def draw_plot(rng: random.Random) -> Plot:
     joined = rng.randrange(8) == 0
     if joined:
         text = rng.choice(SUITS_ANY_NUMBER)
-    return Plot(
+    plot = Plot(
         code=text,
         n_workers=n_workers,
         settings=_draw_settings(rng, None if joined else n_workers),
@@ -133,9 +138,22 @@ def draw_plot(rng: random.Random) -> Plot:
         frames=_draw_frames(rng),
         seed=rng.randrange(10_000),
         learning=rng.randrange(3) > 0,
-        # Drawn last: what else a seed stands for does not change with it.
-        killed_at=rng.choice([None, None, rng.uniform(0.001, 0.6)]),
     )
+    plot = _with_liars(plot, rng) if rng.randrange(3) == 0 else plot
+    # Drawn last: what else a seed stands for does not change with it.
+    return replace(plot, killed_at=rng.choice([None, None, rng.uniform(0.001, 0.6)]))
+
+
+def _with_liars(plot: Plot, rng: random.Random) -> Plot:
+    """The same with answers verified, and some workers that lie."""
+    verify = rng.choice(["all", "sample"])
+    try:
+        verified(known_code(plot.code, plot.n_workers), verify)
+    except InvalidSpec:
+        verify = "sample"
+    names = rng.sample([f"w{number}" for number in range(plot.n_workers)], rng.randint(0, 1))
+    liars = {name: rng.choice(LIES) for name in names if plot.learning}
+    return replace(plot, verify=verify, liars=liars)
 
 
 def draw_code(rng: random.Random) -> tuple[str, int]:

@@ -16,13 +16,14 @@ from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
-from gradcode.lab.parts import Learning, SimulatedWorker
+from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
 from master import events as ev
+from master.arithmetic import Sum
 from master.settings import RunSettings
 from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
-_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate)
+_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
 _SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
 """Most commands are of these kinds."""
 
@@ -161,7 +162,7 @@ class Simulator:
         if self.learning is not None:
             self.learning.arithmetic.plan(code)
 
-    def _sum(self, command: ev.Solve | ev.Combine | ev.Step | ev.Evaluate) -> ev.Event:
+    def _sum(self, command: Sum) -> ev.Event:
         if self.learning is not None:
             return self.learning.arithmetic.answer(command, lambda: self.now)
         assert isinstance(command, ev.Solve), "timing mode only solves"
@@ -365,12 +366,11 @@ class Simulator:
         stamp, chunk, worker.hand = worker.stamp, worker.hand, None
         assert stamp is not None
         assert chunk is not None
-        loss, rows, finite = 0.0, 1, True
-        if self.learning is not None:
-            loss, rows, finite = self.learning.gradient(worker.link, chunk)
+        result = NOTHING if self.learning is None else self.learning.gradient(worker.link, chunk)
         worker.done.append(chunk)
         heard = (worker.heard, self.now - worker.heard_at)
-        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, loss, rows, finite, *heard)
+        said = (result.loss, result.rows, result.finite, *heard, result.digest)
+        report = ev.ChunkFinished(worker.link, stamp, chunk, worker.hand_seconds, *said)
         self._deliver(worker, report)
         code = worker.code
         assert code is not None

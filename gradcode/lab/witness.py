@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from common.codes.base import GradientCode, Message
 from common.history import RoundRecord
 from gradcode.lab.invariants import (
     Answer,
+    Arrival,
     BrokenInvariant,
     Limits,
     Row,
+    Seat,
     Shadow,
     achieved_by,
     alike,
@@ -39,21 +40,6 @@ ASKS_AFTER_DEADLINE = 2
 """The collection that the deadline starts, and one repair."""
 SUMS_AHEAD = 3
 """So many sums can be waiting for the master's one thread when another is ordered."""
-
-
-@dataclass(slots=True)
-class Seat:
-    """A link with a place, and which of its links that is."""
-
-    place: int
-    incarnation: int
-
-
-class Arrival(NamedTuple):
-    """A message that arrived in time."""
-
-    round: int
-    message: Message
 
 
 class Witness:
@@ -336,7 +322,11 @@ class Witness:
         self._check(command.round not in self._steps, "a round has one step", command)
         self._steps.add(command.round)
         if self.shadow is not None:
-            self.shadow.step(self.code.n_chunks, self._answers[command.round].achieved)
+            self.shadow.step(command.round, self.code.n_chunks, self._answers[command.round].achieved)
+
+    def _see_restore(self, command: ev.Restore) -> None:
+        if self.shadow is not None:
+            self.shadow.restore(command.round)
 
     def _see_record(self, command: ev.Record) -> None:
         """One record a round, in order, that says what was achieved and what became of every chunk."""
@@ -349,6 +339,8 @@ class Witness:
         check_achieved(self._check, record, n_chunks, answer)
         check_rows(self._check, record, self._rows.pop(record.round, Counter()), answer)
         check_duration(self._check, record, self._limits.pop(record.round, None))
+        checked = record.verified or self.sim.training.settings.verify != "all" or not record.stepped
+        self._check(checked or self.shadow is None, "with all, every step is verified", record)
         if self.shadow is not None:
             told = record.stepped == (record.round in self._steps)
             self._check(told, "the record tells of the step", record)
@@ -393,7 +385,7 @@ class Witness:
 _SEEN: tuple[type, ...] = (
     ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, ev.Planned, ev.Welcome,
     ev.CloseLink, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.Discard, ev.Solve, ev.Combine,
-    ev.Step, ev.Record, ev.Note, ev.Finish,
+    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Finish,
 )  # fmt: skip
 _TO_LINKS = (ev.Welcome, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
 

@@ -56,6 +56,8 @@ BY_TYPE = {
     "int": COUNTS,
     "float": FLOATS,
     "float | None": OPTIONAL,
+    "int | None": st.none() | COUNTS,
+    "bool | None": st.none() | st.booleans(),
     "bool": st.booleans(),
     "str": st.text(),
     "OutcomeKind": st.sampled_from(["exact", "approximate", "failed"]),
@@ -162,3 +164,17 @@ def test_the_summary_adds_up_the_rounds():
     assert (held["loss"], held["score"]) == (0.25, 0.9)
     assert (held["bytes_received"], held["straggler_chunks_used"]) == (600, 3)
     assert summarise([])["rounds"] == 0
+
+
+def test_lines_of_versions_that_did_not_verify_are_read():
+    held = json.loads(to_json(EXAMPLE))
+    for name in (
+        "verified",
+        "values_audited",
+        "values_compared",
+        "values_wrong",
+        "quarantined",
+        "returned_to",
+    ):
+        del held[name]
+    assert record_from_json(json.dumps(held)) == dataclasses.replace(EXAMPLE, chunks=())

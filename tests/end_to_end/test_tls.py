@@ -171,6 +171,21 @@ async def test_a_worker_is_who_its_certificate_says(start, files, dial):
     assert await worker.run() == 2
 
 
+async def test_a_worker_tells_in_its_log_why_it_is_not_let_in(start, files, certificates, caplog):
+    running = await start(*SETTINGS, tls=files("master", "master"))
+    stranger = files("worker", "worker-1", by="other")
+    for shown, said in (
+        (None, "the master speaks TLS: give --tls"),
+        (stranger, "the master's certificate is not of the authority in --tls-ca"),
+        (certificates.trusting(stranger), "issued by --tls-ca"),
+        (certificates.expired("worker", "worker-1"), "certificate has expired"),
+    ):
+        caplog.clear()
+        worker = Worker(running.master.address, "worker-1", access=Access(shown), give_up_seconds=0.0)
+        assert await worker.run() == 3
+        assert said in caplog.text
+
+
 async def test_a_worker_gets_the_rows_of_its_own_place_only(start, files, dial):
     running = await start(*SETTINGS, tls=files("master", "master"))
     one = dial(running.master.address, tls=files("worker", "worker-1"))

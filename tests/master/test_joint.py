@@ -7,9 +7,10 @@ import pytest
 from common.codes.base import decode
 from common.spec import make_code
 from master.collecting import Ask, CollectTimes
+from master.deadlines import RoundRules
 from master.events import Solve
 from master.paces import Paces
-from master.round import Round, RoundRules
+from master.round import Round
 from master.schedule import FixedOrder
 
 CODE = make_code("partial_stragglers(4, 3, n_parts=2)", 4)

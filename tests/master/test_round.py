@@ -10,10 +10,11 @@ from common.codes.partial_stragglers import partial_stragglers
 from common.codes.scheduled import scheduled
 from common.codes.uncoded import uncoded
 from master.collecting import Ask, CollectTimes
+from master.deadlines import RoundRules
 from master.events import Solve
 from master.paces import Paces
 from master.planned import Planned
-from master.round import Move, Round, RoundRules
+from master.round import Move, Round
 from master.schedule import FixedOrder, Requeue, Schedule
 from master.shares import Planner
 

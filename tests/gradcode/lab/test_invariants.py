@@ -57,6 +57,8 @@ def bearable(rng: random.Random) -> Plot:
             "on_shortfall": "wait",
             "lost_seconds": 60.0,
         },
+        verify="none",
+        liars={},
         delays=replace(plot.delays, interruptions=(), factors=tuple((place, 20.0) for place in lost)),
         n_coming=plot.n_workers,
         actions=tuple((rng.uniform(0.0, 0.5), rng.choice(["cut", "mute"]), place) for place in lost),

@@ -97,7 +97,7 @@ class Ready(_message.Message):
     def __init__(self, incarnation: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ChunkFinished(_message.Message):
-    __slots__ = ("stamp", "chunk", "seconds", "loss_sum", "rows", "finite", "heard", "heard_seconds")
+    __slots__ = ("stamp", "chunk", "seconds", "loss_sum", "rows", "finite", "heard", "heard_seconds", "digest")
     STAMP_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +106,7 @@ class ChunkFinished(_message.Message):
     FINITE_FIELD_NUMBER: _ClassVar[int]
     HEARD_FIELD_NUMBER: _ClassVar[int]
     HEARD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     stamp: Stamp
     chunk: int
     seconds: float
@@ -114,7 +115,8 @@ class ChunkFinished(_message.Message):
     finite: bool
     heard: int
     heard_seconds: float
-    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., chunk: _Optional[int] = ..., seconds: _Optional[float] = ..., loss_sum: _Optional[float] = ..., rows: _Optional[int] = ..., finite: bool = ..., heard: _Optional[int] = ..., heard_seconds: _Optional[float] = ...) -> None: ...
+    digest: bytes
+    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., chunk: _Optional[int] = ..., seconds: _Optional[float] = ..., loss_sum: _Optional[float] = ..., rows: _Optional[int] = ..., finite: bool = ..., heard: _Optional[int] = ..., heard_seconds: _Optional[float] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class MessageFrame(_message.Message):
     __slots__ = ("stamp", "message", "offset", "total_bytes", "dtype", "data")
@@ -167,7 +169,7 @@ class Welcome(_message.Message):
     def __init__(self, run: _Optional[str] = ..., run_name: _Optional[str] = ..., protocol_major: _Optional[int] = ..., protocol_minor: _Optional[int] = ..., place: _Optional[int] = ..., incarnation: _Optional[int] = ..., order: _Optional[_Union[WorkOrder, _Mapping]] = ...) -> None: ...
 
 class WorkOrder(_message.Message):
-    __slots__ = ("epoch", "code", "model", "n_parameters", "n_parts", "data", "messages", "on_request", "compute_dtype", "wire_dtype", "delays", "max_frame_bytes", "scheduled", "memory_bytes")
+    __slots__ = ("epoch", "code", "model", "n_parameters", "n_parts", "data", "messages", "on_request", "compute_dtype", "wire_dtype", "delays", "max_frame_bytes", "scheduled", "memory_bytes", "commits")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +184,7 @@ class WorkOrder(_message.Message):
     MAX_FRAME_BYTES_FIELD_NUMBER: _ClassVar[int]
     SCHEDULED_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     code: str
     model: ModelShape
@@ -196,7 +199,8 @@ class WorkOrder(_message.Message):
     max_frame_bytes: int
     scheduled: bool
     memory_bytes: int
-    def __init__(self, epoch: _Optional[int] = ..., code: _Optional[str] = ..., model: _Optional[_Union[ModelShape, _Mapping]] = ..., n_parameters: _Optional[int] = ..., n_parts: _Optional[int] = ..., data: _Optional[_Union[DataOrder, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[MessageOrder, _Mapping]]] = ..., on_request: bool = ..., compute_dtype: _Optional[_Union[Dtype, str]] = ..., wire_dtype: _Optional[_Union[Dtype, str]] = ..., delays: _Optional[_Union[Delays, _Mapping]] = ..., max_frame_bytes: _Optional[int] = ..., scheduled: bool = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    commits: bool
+    def __init__(self, epoch: _Optional[int] = ..., code: _Optional[str] = ..., model: _Optional[_Union[ModelShape, _Mapping]] = ..., n_parameters: _Optional[int] = ..., n_parts: _Optional[int] = ..., data: _Optional[_Union[DataOrder, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[MessageOrder, _Mapping]]] = ..., on_request: bool = ..., compute_dtype: _Optional[_Union[Dtype, str]] = ..., wire_dtype: _Optional[_Union[Dtype, str]] = ..., delays: _Optional[_Union[Delays, _Mapping]] = ..., max_frame_bytes: _Optional[int] = ..., scheduled: bool = ..., memory_bytes: _Optional[int] = ..., commits: bool = ...) -> None: ...
 
 class ModelShape(_message.Message):
     __slots__ = ("name", "n_features", "n_outputs", "intercept")
