@@ -99,7 +99,6 @@ class Simulator:
         self._agenda.put(seconds, action)
 
     def _soon(self, action: Callable[[], object]) -> None:
-        """Have ``action`` happen one latency from now: such actions come in order."""
         self._agenda.put_soon(self.now + self._network.latency_seconds, action)
 
     def play(self, until: float = float("inf"), most_events: int = 10**9) -> list[RoundRecord]:
@@ -232,7 +231,6 @@ class Simulator:
         self.feed(event)
 
     def _receive(self, command: Any, point: Any) -> None:
-        """A frame reaches a worker, with parameters or a plan; a frozen one reads it when it wakes up."""
         worker = self.workers[command.link]
         if not worker.alive:
             return
@@ -240,11 +238,12 @@ class Simulator:
             self.at(worker.frozen_until, lambda: self._receive(command, point))
             return
         if isinstance(command, ev.Welcome):
+            prepared = worker.prepared if point is worker.code else {}
             self._take_place(worker, command, point)
             if command.place is not None:
                 ready = ev.LinkReady(worker.link, command.incarnation)
-                loaded_at = self.now + self._network.ready_seconds
-                self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
+                loaded_at = prepared.get(command.place, self.now + self._network.ready_seconds)
+                self.at(max(self.now, loaded_at), lambda: self._deliver(worker, ready, tampered=False))
         elif isinstance(command, ev.StartRound):
             if command.stamp.incarnation != worker.incarnation:
                 return  # it was sent before the last welcome
@@ -269,6 +268,8 @@ class Simulator:
                 self._next(worker)
         elif isinstance(command, ev.Collect):
             self._answer(worker, command)
+        elif isinstance(command, ev.Prefetch):
+            worker.prepared = {command.places[0]: self.now + self._network.ready_seconds}
         elif isinstance(command, ev.CloseLink):
             self.cut(worker, "the connection ended")
 
@@ -276,7 +277,7 @@ class Simulator:
         """Whatever it was doing is over, the chunk in hand as well."""
         worker.place, worker.incarnation, worker.code = command.place, command.incarnation, code
         worker.stamp = worker.waiting = worker.waiting_point = worker.hand = None
-        worker.queue, worker.done, worker.stopped = [], [], -1
+        worker.queue, worker.done, worker.stopped, worker.prepared = [], [], -1, {}
         self._finishes[worker.link] = partial(self._finish, worker, command.incarnation)
 
     def _take_parameters(self, worker: SimulatedWorker, stamp: ev.Stamp, point: bytes) -> None:
@@ -342,7 +343,6 @@ class Simulator:
                 self.at(self.now + returns_after, partial(self.join, worker.name))
 
     def _freeze(self, worker: SimulatedWorker, until: float) -> None:
-        """The process stands still; a link that is silent for too long is declared dead."""
         if not worker.alive:
             return
         worker.frozen_until = until
