@@ -21,7 +21,7 @@ from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
 from master import events as ev
 from master.arithmetic import Sum
 from master.settings import RunSettings
-from master.snapshot import Snapshot
+from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
@@ -39,7 +39,7 @@ class Simulator:
         tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
             each with an extra delay in seconds.
         on_record: takes every record as it comes; without it they are all kept in ``records``.
-        resumed: where the run goes on. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
+        origin: where the run begins. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Simulator:
         learning: Learning | None = None,
         tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
         on_record: Callable[[RoundRecord], None] | None = None,
-        resumed: Snapshot | None = None,
+        origin: Origin = ANEW,
     ) -> None:
         self.now = 0.0
-        self.training = Training(settings, self.now, resumed)
+        self.training = Training(settings, self.now, origin.snapshot, origin.incarnations)
         self.kept: tuple[Snapshot, Mapping[str, Any]] | None = None
         self.records: list[RoundRecord] = []
         self.on_record = on_record or self.records.append
