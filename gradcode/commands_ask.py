@@ -111,6 +111,10 @@ def status_rows(status: RunStatus) -> list[tuple[str, str]]:
             f"{plural(status.n_spares, 'spare')}",
         ),
     ]
+    if status.verify != "none":
+        turned_away = ", ".join(status.quarantined) or "nobody"
+        undone = f", {plural(status.rounds_undone, 'round')} undone" if status.rounds_undone else ""
+        rows.append(("verify", f"{status.verify}, quarantined: {turned_away}{undone}"))
     if status.loss is not None:
         score = "" if status.score is None else f", held-out score {status.score:.4f}"
         rows.append(("loss", f"{status.loss:.6g}{score}"))

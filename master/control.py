@@ -41,14 +41,14 @@ class Control:
         training = self._driver.training
         now = run_status(training, self._clock())
         rounds = training.chronicle.totals.rounds
-        last = training.chronicle.last_record
+        last, verification = training.chronicle.last_record, training.verification
         return RunStatus(
             run=self._driver.run,
             run_name=self._driver.name,
             phase=now.phase,
             detail=now.detail,
             round=None if now.round < 0 else now.round,
-            rounds_planned=self._facts.rounds_planned,
+            rounds_planned=self._facts.rounds_planned + verification.n_undone,
             loss=None if last is None else last.loss,
             score=training.chronicle.score,
             rounds_exact=rounds["exact"],
@@ -67,6 +67,9 @@ class Control:
             last_record_json="" if last is None else to_json(last),
             n_wanted=now.wanted,
             n_replans=sum(now.replans.values()),
+            verify=verification.mode,
+            quarantined=tuple(verification.quarantined),
+            rounds_undone=verification.n_undone,
         )
 
     def workers(self) -> list[WorkerStatus]:

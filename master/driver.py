@@ -27,7 +27,7 @@ from master.permits import RowPermits
 from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
-from master.snapshot import Origin, Snapshot
+from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
@@ -35,8 +35,6 @@ FRAME_BYTES = 512 * 1024
 
 WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
-
-ANEW = Origin()
 
 log = structlog.get_logger("gradcode.master")
 

@@ -42,6 +42,9 @@ class RunStatus:
     last_record_json: str
     n_wanted: int | None = None
     n_replans: int = 0
+    verify: str = "none"
+    quarantined: tuple[str, ...] = ()
+    rounds_undone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def decode_status(raw: bytes) -> RunStatus:
         ProtocolError: ``unreadable``.
     """
     packed = _parse(pb.GetStatusResponse(), raw)
-    return RunStatus(**_values(packed, RunStatus.__slots__))
+    held = _values(packed, RunStatus.__slots__)
+    return RunStatus(**{**held, "quarantined": tuple(held["quarantined"])})
 
 
 def encode_workers(workers: list[WorkerStatus]) -> bytes:

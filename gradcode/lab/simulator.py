@@ -15,12 +15,13 @@ from common.codes.base import GradientCode, Message, Term, decode
 from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
+from gradcode.lab.memory import ask_for_large_pages
 from gradcode.lab.network import Network
 from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
 from master import events as ev
 from master.arithmetic import Sum
 from master.settings import RunSettings
-from master.snapshot import Snapshot
+from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
@@ -38,7 +39,7 @@ class Simulator:
         tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
             each with an extra delay in seconds.
         on_record: takes every record as it comes; without it they are all kept in ``records``.
-        resumed: where the run goes on. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
+        origin: where the run begins. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class Simulator:
         learning: Learning | None = None,
         tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
         on_record: Callable[[RoundRecord], None] | None = None,
-        resumed: Snapshot | None = None,
+        origin: Origin = ANEW,
     ) -> None:
         self.now = 0.0
-        self.training = Training(settings, self.now, resumed)
+        self.training = Training(settings, self.now, origin.snapshot, origin.incarnations)
         self.kept: tuple[Snapshot, Mapping[str, Any]] | None = None
         self.records: list[RoundRecord] = []
         self.on_record = on_record or self.records.append
@@ -65,11 +66,10 @@ class Simulator:
         self._finishes: list[Callable[[], None]] = []
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
-        self._parameter_seconds = (
-            settings.n_parameters * settings.item_bytes / (network or Network()).bytes_per_second
-        )
         self._delays = delays
         self._network = network or Network()
+        n_bytes = settings.n_parameters * settings.item_bytes
+        self._parameter_seconds = n_bytes / self._network.bytes_per_second
         self.learning = learning
         self._tamper = tamper
         self._agenda = Agenda()
@@ -141,6 +141,7 @@ class Simulator:
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
                 self.on_record(command.record)
+                ask_for_large_pages(len(self.workers))
             elif isinstance(command, ev.Checkpoint):
                 learnt = {} if self.learning is None else self.learning.arithmetic.optimizer.state()
                 self.kept = (command.snapshot, learnt)

@@ -79,7 +79,7 @@ class Witness:
         self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
         self._asking = (-1, -1)
         self._started_last = -1
-        self._plans = PlanBooks(self._check)
+        self._plans = PlanBooks(self._check, sim.training.epoch)
         self._unanswered: dict[int, int] = {}
         self._arrivals: dict[int, Arrival] = {}
         self._question: ev.Solve | None = None

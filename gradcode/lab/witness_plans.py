@@ -12,14 +12,14 @@ class PlanBooks:
     """The books about plans of one run.
 
     Args:
-        check: raises unless something holds.
+        check: raises unless something holds. epoch: of the plan in force, if the run goes on.
 
     Attributes:
         epoch: of the plan in force. unwelcome: links that have not been told of it.
     """
 
-    def __init__(self, check: Check) -> None:
-        self.epoch = 0
+    def __init__(self, check: Check, epoch: int = 0) -> None:
+        self.epoch = epoch
         self.unwelcome: set[int] = set()
         self._check = check
         self._prepares: dict[int, int] = {}

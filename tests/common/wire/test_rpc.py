@@ -47,6 +47,9 @@ STATUS = RunStatus(
     last_record_json="{}",
     n_wanted=6,
     n_replans=2,
+    verify="sample",
+    quarantined=("w-3", "w-5"),
+    rounds_undone=4,
 )
 WORKERS = [
     WorkerStatus(0, "a", "computing", 1, 3, 0.5, 0.0, 2, 7),
