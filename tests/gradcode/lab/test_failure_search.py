@@ -263,7 +263,7 @@ MUTANTS: dict[Callable, str] = {
     calls_everything_exact: "what is called exact is exact",
     loses_a_place_without_asking_others: "",
     waits_for_silent_workers_for_ever: "",
-    waits_beyond_the_deadline: "no round outlives its deadline",
+    waits_beyond_the_deadline: "",
     asks_as_long_as_it_likes: "after the deadline there is one collection and one repair",
     writes_down_no_late_chunk: "every finished chunk is in the record exactly once",
     tells_too_much_of_a_chunk: "every finished chunk is in the record exactly once",
