@@ -51,6 +51,7 @@ class RunSummary:
         chunks_used, straggler_chunks_used: finished chunks in gradients, and those by stragglers.
         uncoded: what a run without redundancy would have waited.
         run_folder: where everything is.
+        answers: what was verified, and who was found lying, in words; empty where nothing was verified.
     """
 
     reason: str
@@ -67,6 +68,7 @@ class RunSummary:
     straggler_chunks_used: int
     uncoded: UncodedWait
     run_folder: str
+    answers: str = ""
 
     def to_event(self) -> dict[str, Any]:
         """The summary as plain values, for machines."""
@@ -134,10 +136,26 @@ def summarise_run(
         straggler_chunks_used=totals["straggler_chunks_used"],
         uncoded=uncoded_wait(records),
         run_folder=run_folder,
+        answers=answers_in_words(records),
     )
 
 
 # ---- in words -------------------------------------------------------------------------------------------
+
+
+def answers_in_words(records: Sequence[RoundRecord]) -> str:
+    """What was verified in a run, who was quarantined, and what that cost; empty if nothing was verified."""
+    verified = [record.verified for record in records if record.verified is not None]
+    if not verified:
+        return ""
+    audited = plural(sum(record.values_audited for record in records), "value")
+    whole = f"{verified.count(True)} of {plural(len(verified), 'round')} wholly verified"
+    said = [f"{whole}, {audited} computed again"]
+    liars = [name for record in records for name in record.quarantined]
+    undone = sum(each.round + 1 - each.returned_to for each in records if each.returned_to is not None)
+    said += [f"quarantined: {', '.join(liars)}"] if liars else []
+    said += [f"{plural(undone, 'round')} undone"] if undone else []
+    return "; ".join(said)
 
 
 def plural(count: int, what: str) -> str:
@@ -196,6 +214,8 @@ def summary_rows(summary: RunSummary) -> list[tuple[str, str]]:
         used = plural(summary.straggler_chunks_used, "chunk")
         rows.append(("stragglers' work", f"{used} of the {summary.chunks_used} used came from stragglers"))
         rows.append(("an uncoded run", in_words(summary.uncoded)))
+    if summary.answers:
+        rows.append(("answers", summary.answers))
     rows.append(("run folder", summary.run_folder))
     if summary.rounds and summary.exit_code in (0, 130):
         rows.append(("predict with", f"gradcode predict {summary.run_folder} DATA.csv"))

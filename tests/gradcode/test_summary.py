@@ -102,3 +102,15 @@ def test_the_event_is_strict_json():
 
 def test_plural():
     assert [plural(count, "chunk") for count in (0, 1, 2)] == ["0 chunks", "1 chunk", "2 chunks"]
+
+
+def test_what_was_verified_is_told_with_those_who_lied_and_what_it_cost():
+    records = [
+        a_record(0, verified=False, values_audited=2),
+        a_record(1, verified=None, values_audited=3, values_wrong=1, quarantined=("w3",), returned_to=0),
+        a_record(2, verified=True),
+    ]
+    summary = summarise_run(records, None, "runs/x")
+    told = "1 of 2 rounds wholly verified, 5 values computed again; quarantined: w3; 2 rounds undone"
+    assert ("answers", told) in summary_rows(summary)
+    assert summarise_run([a_record(0)], None, "runs/x").answers == ""
