@@ -151,7 +151,7 @@ async def play(code: str, rounds: int, watched: bool, shown: bool = False) -> Pl
             take_out(metrics, METRICS)
             master.driver._scribe._listeners = ()
         command = [sys.executable, "-P", __file__, "--workers", master.address]
-        with subprocess.Popen(command, env=child_environment()) as workers:
+        with subprocess.Popen(command, env=child_environment(), stderr=subprocess.DEVNULL) as workers:
             try:
                 return await measured(master, ending, clocks, watched, shown)
             finally:

@@ -10,7 +10,17 @@ import typer
 
 from common.errors import GradcodeError
 from common.version import __version__
-from gradcode.cli_ask import STATUS_EPILOG, STOP_EPILOG, WATCH_EPILOG, shown_form, status, stop, watch
+from gradcode.cli_ask import (
+    SCALE_EPILOG,
+    STATUS_EPILOG,
+    STOP_EPILOG,
+    WATCH_EPILOG,
+    scale,
+    shown_form,
+    status,
+    stop,
+    watch,
+)
 from gradcode.cli_runs import COMPARE_EPILOG, REPORT_EPILOG, Format, Plain, compare, report
 from gradcode.commands_certs import certs
 from gradcode.commands_monitor import monitor
@@ -160,6 +170,7 @@ def worker(context: typer.Context) -> None:
 
 app.command(epilog=STATUS_EPILOG)(status)
 app.command(epilog=WATCH_EPILOG)(watch)
+app.command(epilog=SCALE_EPILOG)(scale)
 app.command(epilog=STOP_EPILOG)(stop)
 
 

@@ -160,3 +160,35 @@ def stop(
 
     accepted = stop_run(address, access_of(token_file, tls, tls_ca, tls_cert, tls_key, tls_name), reason)
     print("the run ends" if accepted else "the run is over already")
+
+
+SCALE_EPILOG = """\b
+Examples:
+  gradcode scale 12 127.0.0.1:7070
+  gradcode scale 6 train.example.org:7070 --tls operator-tls
+
+\b
+Exit codes:
+  0  the run goes on with so many, from the next round on or as soon as they are there
+  2  bad input, such as a number that the code cannot have
+  3  no master answers
+"""
+
+
+def scale(
+    n_workers: Annotated[int, typer.Argument(metavar="N", help="How many workers to go on with.")],
+    address: Address,
+    token_file: TokenFile = None,
+    tls: Tls = None,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_name: TlsName = None,
+) -> None:
+    """Change the number of workers while a run goes on; only rows whose ranges change move."""
+    from gradcode.commands_ask import scale_run
+
+    access = access_of(token_file, tls, tls_ca, tls_cert, tls_key, tls_name)
+    waits = scale_run(address, access, n_workers)
+    workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
+    print(f"the run goes on with {workers}" + (f"; it {waits}" if waits else ""))

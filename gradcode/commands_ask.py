@@ -1,4 +1,4 @@
-"""``gradcode status`` and ``gradcode stop``: ask a master that runs somewhere."""
+"""``gradcode status``, ``stop`` and ``scale``: ask a master that runs somewhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from gradcode.display import STATE_STYLES
 from gradcode.summary import plural
 
 T = TypeVar("T")
+
+MOST_WORKERS = 100_000
+"""As many as an experiment may have."""
 
 ANSWER_SECONDS = 5.0
 """So long a master may take to answer."""
@@ -95,15 +98,23 @@ def status_rows(status: RunStatus) -> list[tuple[str, str]]:
     done = f"{sum(outcomes)} of {status.rounds_planned} rounds done"
     counts = "{} exact, {} approximate, {} failed".format(*outcomes)
     deadline = "none" if status.deadline_seconds is None else f"{status.deadline_seconds:.3f} s"
+    wanted = ""
+    if status.n_wanted is not None and status.n_wanted != status.n_places:
+        wanted = f", {status.n_wanted} wanted"
     rows = [
         ("run", f"{status.run_name} ({status.run}), {status.phase}: {status.detail}"),
         ("code", f"{status.code}, epoch {status.epoch}"),
         ("progress", f"{current}, {done}: {counts}; {status.elapsed_seconds:.1f} s; deadline {deadline}"),
         (
             "links",
-            f"{status.n_linked} of {plural(status.n_places, 'place')}, {plural(status.n_spares, 'spare')}",
+            f"{status.n_linked} of {plural(status.n_places, 'place')}{wanted}, "
+            f"{plural(status.n_spares, 'spare')}",
         ),
     ]
+    if status.verify != "none":
+        turned_away = ", ".join(status.quarantined) or "nobody"
+        undone = f", {plural(status.rounds_undone, 'round')} undone" if status.rounds_undone else ""
+        rows.append(("verify", f"{status.verify}, quarantined: {turned_away}{undone}"))
     if status.loss is not None:
         score = "" if status.score is None else f", held-out score {status.score:.4f}"
         rows.append(("loss", f"{status.loss:.6g}{score}"))
@@ -126,6 +137,32 @@ def workers_table(workers: Sequence[WorkerStatus]) -> Table:
             "-" if seen is None else f"{seen:.1f} s ago",
         )
     return table
+
+
+# ---- scale ----------------------------------------------------------------------------------------------
+
+
+def scale_run(address: str, access: Access, n_workers: int) -> str:
+    """Have the run at ``address`` go on with so many workers. Returns what it waits for, or nothing.
+
+    Raises:
+        InvalidSpec: the number is none, or the master refuses it, or who asks.
+        Unreachable: as `ask`.
+    """
+    if not 1 <= n_workers <= MOST_WORKERS:
+        raise InvalidSpec("N", f"must be from 1 to {MOST_WORKERS}", n_workers)
+    answer = ask(address, access, lambda client: client.scale_run(n_workers))
+    if not answer.accepted:
+        raise Refused(answer.reason, n_workers)
+    return answer.reason
+
+
+class Refused(InvalidSpec):
+    """The master's own words, which name field, rule and value."""
+
+    def __init__(self, said: str, n_workers: int) -> None:
+        super().__init__("N", said, n_workers)
+        self.args = (said,)
 
 
 # ---- stop -----------------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.errors import InvalidSpec
 from common.history import to_json
-from common.wire.control import RunStatus, WorkerStatus
+from common.wire.control import RunStatus, Scaled, WorkerStatus
 from master.driver import Driver
-from master.events import StopRequested
+from master.events import ScaleRequested, StopRequested
 from master.status import run_status
 
 
@@ -39,14 +41,14 @@ class Control:
         training = self._driver.training
         now = run_status(training, self._clock())
         rounds = training.chronicle.totals.rounds
-        last = training.chronicle.last_record
+        last, verification = training.chronicle.last_record, training.verification
         return RunStatus(
             run=self._driver.run,
             run_name=self._driver.name,
             phase=now.phase,
             detail=now.detail,
             round=None if now.round < 0 else now.round,
-            rounds_planned=self._facts.rounds_planned,
+            rounds_planned=self._facts.rounds_planned + verification.n_undone,
             loss=None if last is None else last.loss,
             score=training.chronicle.score,
             rounds_exact=rounds["exact"],
@@ -63,6 +65,11 @@ class Control:
             elapsed_seconds=now.elapsed_seconds,
             package_version=self._facts.package_version,
             last_record_json="" if last is None else to_json(last),
+            n_wanted=now.wanted,
+            n_replans=sum(now.replans.values()),
+            verify=verification.mode,
+            quarantined=tuple(verification.quarantined),
+            rounds_undone=verification.n_undone,
         )
 
     def workers(self) -> list[WorkerStatus]:
@@ -83,6 +90,20 @@ class Control:
             )
             for each in (*now.places, *now.spares)
         ]
+
+    async def scale(self, n_workers: int) -> Scaled:
+        """Have so many workers from the next round on, or as soon as they are there."""
+        training = self._driver.training
+        if training.phase in ("closing", "ended"):
+            return Scaled(False, "the run is over already")
+        try:
+            # Making a code may take seconds; it is remembered, so that the plan has it at once.
+            await asyncio.to_thread(training.plans.replanning.check, n_workers)
+        except InvalidSpec as error:
+            return Scaled(False, str(error))
+        self._driver.dispatch(ScaleRequested(n_workers))
+        missing = n_workers - training.members.n_staying
+        return Scaled(True, f"waits for {missing} more workers" if missing > 0 else "")
 
     async def stop(self, reason: str) -> bool:
         """End the run, its folder whole; False when it is over already."""

@@ -27,7 +27,7 @@ from master.permits import RowPermits
 from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
-from master.snapshot import Origin, Snapshot
+from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
@@ -35,8 +35,6 @@ FRAME_BYTES = 512 * 1024
 
 WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
-
-ANEW = Origin()
 
 log = structlog.get_logger("gradcode.master")
 
@@ -91,6 +89,7 @@ class Driver:
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.Welcome: self._welcome,
+            ev.Prefetch: self._prefetch,
             ev.StartRound: self._start_round,
             ev.NextChunk: self._next_chunk,
             ev.Collect: self._collect,
@@ -142,7 +141,6 @@ class Driver:
             self.finished.set_exception(error)
 
     def _count_dropped(self) -> None:
-        """Pass on what the core has dropped since the last time."""
         totals = self.training.chronicle.totals
         for kind, total in (("stale", totals.stale_frames), ("duplicate", totals.duplicate_frames)):
             for _ in range(total - self._dropped[kind]):
@@ -242,7 +240,6 @@ class Driver:
             )
 
     def _parts_of(self, session: Session, frame: wire.MessageFrame) -> int:
-        """Into how many parts gradients are cut for the message that ``frame`` begins."""
         current, code = self.training.round, self.training.code
         assert code is not None, "a link with a place has a plan"
         place = self.training.members.links[session.number].place
@@ -271,6 +268,11 @@ class Driver:
         if command.place is not None and code is not None:
             order = self._orders.order(code, self.training.epoch, command.place)
         self._send(command.link, wire.Welcome(self.run, self.name, command.incarnation, command.place, order))
+
+    def _prefetch(self, command: ev.Prefetch) -> None:
+        assert self.training.code is not None, "who prepares for a place has a plan"
+        data = self._orders.ahead(self.training.code, command.places)
+        self._send(command.link, wire.Prefetch(self.run, data, self._orders.compute_dtype))
 
     def _start_round(self, command: ev.StartRound) -> None:
         session = self._sessions.get(command.link)
@@ -325,7 +327,6 @@ class Driver:
             session.outbox.stop_round(command.stamp.round, raw)
 
     def _close_link(self, command: ev.CloseLink) -> None:
-        """End a link with a goodbye; a peer that broke the protocol may dial again."""
         session = self._sessions.get(command.link)
         if session is None:
             return
@@ -377,7 +378,6 @@ class Driver:
         tell(command.text, kind=command.kind, **where, **self._in_round())
 
     def _in_round(self) -> dict[str, int]:
-        """The round in hand, for a log line."""
         number = self.training.next_round - 1
         return {} if number < 0 else {"round": number}
 

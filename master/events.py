@@ -224,6 +224,14 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Have a spare load the rows of ``places``, the first of which it is most likely to get."""
+
+    link: int
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StartRound:
     """Send the order to start ``round`` and the current parameters to ``link``."""
 
@@ -365,6 +373,7 @@ class Finish:
 
 Command = (
     Welcome
+    | Prefetch
     | StartRound
     | NextChunk
     | Collect

@@ -26,12 +26,10 @@ MOST_HELD = 2000
 """Refused calls that are held at a time; others are answered at once."""
 LOG_SECONDS = 10.0
 """Between two log lines about refused calls of one kind."""
-LONGEST_WAIT_SECONDS = 30.0
-"""So long a row fetch may wait for its turn."""
+LONGEST_WAIT_SECONDS = 20.0
+"""So long a row fetch, or a challenge, may wait for its turn."""
 
 SESSION, FETCH = f"/{TRAINING}/Session", f"/{TRAINING}/FetchRows"
-CHALLENGES_PER_CALL = 5.0
-"""So many times as many challenges as calls of operators may be asked for: workers need them too."""
 
 log = structlog.get_logger("gradcode.master")
 Context = Any
@@ -60,9 +58,12 @@ class Gate(grpc.aio.ServerInterceptor):
         self._fetching = asyncio.Semaphore(limits.fetches)
         self._new_fetches = TokenBucket(limits.fetches_per_second, limits.fetches_at_once, now)
         self._calls = Buckets(limits.calls_per_second, 2.0 * limits.calls_per_second)
-        # Where there is a token, every call of a host comes after one of these.
-        many = CHALLENGES_PER_CALL * limits.calls_per_second
-        self._challenges = Buckets(many, 2.0 * many)
+        # Where there is a token, every other call comes after one of these: they wait, and are not refused.
+        self._challenges = TokenBucket(
+            limits.links_per_second + limits.fetches_per_second + limits.calls_per_second,
+            limits.links + limits.fetches_at_once,
+            now,
+        )
         self._n_held = 0
         self._logged_at: dict[str, float] = {}
 
@@ -99,12 +100,7 @@ class Gate(grpc.aio.ServerInterceptor):
         if why:
             await self._refuse(context, "too_many_fetches", f"no more than {why} may be under way")
         try:
-            wait_seconds = self._new_fetches.owe(1.0, self._clock())
-            if wait_seconds > LONGEST_WAIT_SECONDS:
-                self._new_fetches.give(1.0, self._limits.fetches_at_once, self._clock())
-                await self._refuse(context, "too_many_fetches", "too many fetches wait already")
-            if wait_seconds:
-                await asyncio.sleep(wait_seconds)
+            await self._wait(context, self._new_fetches, "too_many_fetches", "fetches")
             async with self._fetching:
                 yield
         finally:
@@ -119,9 +115,17 @@ class Gate(grpc.aio.ServerInterceptor):
 
     @contextlib.asynccontextmanager
     async def _challenge(self, context: Context) -> AsyncIterator[None]:
-        if not self._challenges.take(host_of(context.peer()), 1.0, self._clock()):
-            await self._refuse(context, "too_many_calls", "too many challenges for one host")
+        await self._wait(context, self._challenges, "too_many_calls", "challenges")
         yield
+
+    async def _wait(self, context: Context, bucket: TokenBucket, kind: str, what: str) -> None:
+        """Until it is the call's turn; returns at once unless many came lately."""
+        seconds = bucket.owe(1.0, self._clock())
+        if seconds > LONGEST_WAIT_SECONDS:
+            bucket.owe(-1.0, self._clock())
+            await self._refuse(context, kind, f"too many {what} wait already")
+        if seconds:
+            await asyncio.sleep(seconds)
 
     async def _refuse(self, context: Context, kind: str, why: str) -> None:
         """Count, wait, and end the call; never returns."""

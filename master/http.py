@@ -11,6 +11,7 @@ from aiohttp import web
 from common.errors import InvalidSpec
 from common.version import __version__
 from common.wire.rpc import parse_address
+from master.http_gate import HttpGate
 from master.metrics import MasterMetrics
 from master.page_face import PageFace
 from master.page_security import PageSecurity
@@ -71,7 +72,7 @@ async def start_http(
     security = security or PageSecurity()
     app = _app(metrics, status, exit_code, page, security)
     context = security.context()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = HttpGate(metrics.protocol_error).runner(app, GRACE_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=context).start()

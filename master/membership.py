@@ -61,6 +61,7 @@ class Membership:
         links: all links by number.
         n_linked: places that have a link. n_ready: those whose link can compute.
         n_draining: links that are about to leave.
+        version: grows whenever a link comes, goes, moves or is about to leave.
     """
 
     def __init__(self, n_places: int | None, incarnations: int = 0) -> None:
@@ -68,6 +69,7 @@ class Membership:
         self.n_linked = 0
         self.n_ready = 0
         self.n_draining = 0
+        self.version = 0
         self._seats: list[int | None] = [None] * (n_places or 0)
         self._free = list(range(n_places or 0))
         self._spares: dict[int, Link] = {}
@@ -180,6 +182,7 @@ class Membership:
         self._seats = [None] * n_places
         self._free = list(range(n_places))
         self._last_name.clear()
+        self.version += 1
         self.n_linked = self.n_ready = 0
         for link in self.links.values():
             self._incarnations += 1
@@ -195,6 +198,7 @@ class Membership:
         """The link is about to leave."""
         link.draining = True
         self.n_draining += 1
+        self.version += 1
 
     def wrote(self, number: int, round_number: int) -> None:
         """The whole parameters of a round went out over a link."""
@@ -210,6 +214,7 @@ class Membership:
     def _add(self, link: Link) -> Link:
         self.links[link.number] = self._spares[link.number] = link
         self._by_name[link.name] = link.number
+        self.version += 1
         return link
 
     def _remove(self, link: Link) -> None:
@@ -217,6 +222,7 @@ class Membership:
         del self._by_name[link.name]
         self._spares.pop(link.number, None)
         self.n_draining -= link.draining
+        self.version += 1
         if link.place is not None:
             self._seats[link.place] = None
             self.n_linked -= 1
@@ -234,6 +240,7 @@ class Membership:
     def _seat(self, link: Link, place: int) -> None:
         del self._spares[link.number]
         link.place, link.prepares = place, None
+        self.version += 1
         self.n_linked += 1
         self._seats[place] = link.number
         self._former[link.name] = place

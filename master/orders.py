@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.codes.base import GradientCode
@@ -31,9 +32,6 @@ class OrderBook:
     def order(self, code: GradientCode, epoch: int, place: int) -> WorkOrder:
         """The order of ``place``. Cost O(load + terms)."""
         chunks = code.assignment.orders[place]
-        ranges = tuple(
-            RowRange(chunk, *chunk_range(chunk, code.n_chunks, self.dataset.n_rows)) for chunk in chunks
-        )
         messages = (
             tuple(
                 MessageOrder(number, Terms.of(code.messages[number].terms))
@@ -48,9 +46,7 @@ class OrderBook:
             model=self.model,
             n_parameters=self.n_parameters,
             n_parts=code.n_parts,
-            data=DataOrder(
-                self.dataset.digest, self.dataset.n_features, hasattr(self.dataset.X_train, "indptr"), ranges
-            ),
+            data=self._data(code, chunks),
             messages=messages,
             on_request=code.on_request,
             compute_dtype=self.compute_dtype,
@@ -60,3 +56,15 @@ class OrderBook:
             commits=code.on_request and code.copies > 0,
             memory_bytes=len(chunks) * self.n_parameters * ITEM_BYTES[self.compute_dtype],
         )
+
+    def ahead(self, code: GradientCode, places: Iterable[int]) -> DataOrder:
+        """The rows of ``places``, those of the first come first. Cost O(their load)."""
+        chunks = dict.fromkeys(chunk for place in places for chunk in code.assignment.orders[place])
+        return self._data(code, chunks)
+
+    def _data(self, code: GradientCode, chunks: Iterable[int]) -> DataOrder:
+        dataset = self.dataset
+        ranges = tuple(
+            RowRange(chunk, *chunk_range(chunk, code.n_chunks, dataset.n_rows)) for chunk in chunks
+        )
+        return DataOrder(dataset.digest, dataset.n_features, hasattr(dataset.X_train, "indptr"), ranges)

@@ -110,6 +110,10 @@ class PageFeed:
                 places.append(row)
             if self._names.get(each.place) != each.worker:
                 self._names[each.place] = names[each.place] = each.worker
+        for place in [place for place in self._places if place >= len(status.places)]:
+            # The plan has fewer places than the one before.
+            del self._places[place]
+            self._names.pop(place, None)
         rounds, notes = _newest(self._rounds, self._n_new_rounds), _newest(self._notes, self._n_new_notes)
         self._n_new_rounds = self._n_new_notes = 0
         still = {**now, "elapsed": 0} == {**self._now, "elapsed": 0}

@@ -7,8 +7,9 @@ from master.chronicle import Chronicle
 from master.events import Command, Planned
 from master.experience import Experience
 from master.membership import Membership
+from master.preparing import Preparing
 from master.replanning import Change, Replanning
-from master.roster import Roster
+from master.roster import Roster, Turn
 from master.seating import seats
 from master.settings import RunSettings
 
@@ -36,6 +37,7 @@ class Plans:
         self.code: GradientCode | None = None
         self.epoch = 0
         self.replanning = Replanning(settings)
+        self._preparing = Preparing(members, chronicle.totals, experience.paces)
         self._settings = settings
         self._members = members
         self._roster = roster
@@ -66,7 +68,18 @@ class Plans:
         turn, places = self._roster.resize(after.n_workers, given, now)
         self._experience.plan_again(after, self._message_bytes(after), places)
         self.replanning.begin(self._members, now)
+        self._preparing.forget()
         return [*notes, Planned(after, self.epoch), *self._chronicle.tell(turn.commands)]
+
+    def mind(self, turn: Turn, now: float, drained: bool) -> None:
+        """Places lost or got their link, in the first case perhaps because it has ``drained``."""
+        self._preparing.lost(turn.lost)
+        if self._chronicle.has_begun:
+            self.replanning.changed(self._members, (*turn.lost, *turn.taken), now, drained)
+
+    def prepare(self, number: int) -> list[Command]:
+        """What spares are to load before round ``number``; nothing if that has not changed."""
+        return self._preparing.look(number)
 
     def _message_bytes(self, code: GradientCode) -> int:
         return -(-self._settings.n_parameters // code.n_parts) * self._settings.item_bytes

@@ -241,7 +241,9 @@ class Master:
         server.add_generic_rpc_handlers(
             (
                 rpc.training_handler(face.session, face.fetch_rows),
-                rpc.control_handler(control.status, control.workers, control.stop, watchers.watch),
+                rpc.control_handler(
+                    control.status, control.workers, control.stop, control.scale, watchers.watch
+                ),
             )
         )
 

@@ -224,6 +224,7 @@ class Scrape(Collector):
             "Any so many places may be lost and rounds are still exact; no sample without a plan.",
             value=status.n_stragglers if status.code else None,
         )
+        yield from self._plans(status)
         phase = GaugeMetricFamily("gradcode_run_phase", "1 for the phase of the run.", labels=["phase"])
         for each in PHASES:
             phase.add_metric([each], float(each == status.phase))
@@ -243,6 +244,21 @@ class Scrape(Collector):
         for state in (*STATES, "spare"):
             workers.add_metric([state], counts[state])
         yield workers
+
+    def _plans(self, status: RunStatus) -> Iterator[Metric]:
+        replans = CounterMetricFamily(
+            "gradcode_replans",
+            "Plans after the first: places were lost, spares made it grow, or an operator scaled it.",
+            labels=["reason"],
+        )
+        for reason, count in status.replans.items():
+            replans.add_metric([reason], count)
+        yield replans
+        yield GaugeMetricFamily(
+            "gradcode_wanted_workers",
+            "Workers that the run should have; no sample before that is known.",
+            value=status.wanted,
+        )
 
     def _slowest(self, places: Sequence[PlaceStatus]) -> Sequence[PlaceStatus]:
         if len(places) <= self._max_places:

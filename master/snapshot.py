@@ -77,6 +77,10 @@ class Origin:
     told: tuple[str, ...] = ()
 
 
+ANEW = Origin()
+"""The first start of a run."""
+
+
 class CheckpointTimes:
     """When a checkpoint is due: by time or by rounds, whatever comes first.
 

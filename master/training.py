@@ -96,8 +96,9 @@ class Training:
         heard = ev.LinkUp | ev.LinkDown | ev.Evaluated
         if self.phase in ("closing", "ended") and not isinstance(event, heard):
             return [ev.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
-        commands = self._handlers[type(event)](event, now)
-        return commands + self._look_around(now)
+        commands = self._handlers[type(event)](event, now) + self._look_around(now)
+        running = self.phase in ("joining", "running")
+        return commands + (self.plans.prepare(self.next_round) if running else [])
 
     def wakes_at(self, now: float) -> float | None:
         """When the next Tick is due; None if only events can change anything."""
@@ -140,8 +141,7 @@ class Training:
             # Whoever comes back after a restart of the master is as fast as it was.
             if not self._keeping.is_known(place):
                 self.experience.forget(place)
-        if self.chronicle.has_begun:
-            self.plans.replanning.changed(self.members, (*turn.lost, *turn.taken), now, drained)
+        self.plans.mind(turn, now, drained)
         current = self._open_round
         if current is None:
             return commands

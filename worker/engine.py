@@ -20,7 +20,7 @@ from common.models import make_model
 from common.wire.frames import Stamp, Terms, WorkOrder
 from worker.compute import ChunkResult, Computer
 from worker.injected import Fate, RunClock, Victim, endure
-from worker.rows import Rows
+from worker.rowstore import Rows
 
 
 @dataclass(frozen=True, slots=True)

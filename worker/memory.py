@@ -35,11 +35,21 @@ def require(n_bytes: int, purpose: str) -> None:
 
 def require_room(welcome: wire.Welcome, order: wire.WorkOrder, missing: list[wire.RowRange]) -> None:
     """Raise InvalidSpec unless rows and finished gradients of the place have room here."""
+    n_gradients = len(order.data.ranges)
+    require(_needed(order, missing), f"rows and {n_gradients} gradients of place {welcome.place}")
+
+
+def has_room(order: wire.WorkOrder, missing: list[wire.RowRange]) -> bool:
+    """Whether ``require_room`` would not raise."""
+    available = available_bytes()
+    return available is None or _needed(order, missing) <= available
+
+
+def _needed(order: wire.WorkOrder, missing: list[wire.RowRange]) -> int:
     load = len(order.data.ranges)
     gradients = max(order.memory_bytes, needed_bytes(load, order.n_parameters, order.compute_dtype))
     n_rows = 0 if order.data.sparse else sum(each.end - each.begin for each in missing)
-    rows = n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
-    require(gradients + rows, f"rows and {load} gradients of place {welcome.place}")
+    return gradients + n_rows * needed_bytes(1, order.data.n_features, order.compute_dtype)
 
 
 def _machine() -> int | None:

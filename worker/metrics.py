@@ -43,6 +43,7 @@ class WorkerMetrics:
         self.send_bytes = self._counter("send_bytes", "Bytes of frames written to the master.")
         self.receive_bytes = self._counter("receive_bytes", "Bytes of frames read from the master.")
         self.fetched_ranges = self._counter("fetched_ranges", "Ranges of training rows fetched.")
+        self.fetched_rows = self._counter("fetched_rows", "Training rows fetched, also ahead of time.")
         self.stale_frames = self._counter("stale_frames", "Frames dropped because of their stamp.")
         self.protocol_errors = self._counter("protocol_errors", "Links ended because the master broke rules.")
         self.reconnects = self._counter("reconnects", "Links made after the first.")

@@ -1,51 +1,24 @@
-"""Fetches training rows from the master and keeps them, also from one link to the next."""
+"""Fetches training rows from the master."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc.aio
-import numpy as np
-from numpy.typing import NDArray
 
 from common.errors import ProtocolError
-from common.models.base import Features, in_dtype
 from common.wire import checks, codec
 from common.wire.access import Access, as_worker
 from common.wire.frames import DataOrder, FetchRows, RowRange, RowsData, RowsHeader
 from common.wire.rows import unpack_rows
 from common.wire.rpc import FETCH_ROWS, fetch_method
 from worker import memory
+from worker.rowstore import Rows
 
 FRAME_SECONDS = 120.0
 """So long a frame of 1 MiB with rows may take, on a link that carries 10 kB a second."""
-
-Rows: TypeAlias = tuple[Features, NDArray[Any]]
-_Key: TypeAlias = tuple[str, int, int, str]
-
-
-class RowCache:
-    """Rows by digest of their training set and range, so that no range is fetched twice."""
-
-    def __init__(self) -> None:
-        self._rows: dict[_Key, Rows] = {}
-
-    def missing(self, order: DataOrder, compute_dtype: str) -> list[RowRange]:
-        """The ranges of ``order`` that are not here."""
-        return [each for each in order.ranges if _key(order, each, compute_dtype) not in self._rows]
-
-    def put(self, order: DataOrder, wanted: RowRange, compute_dtype: str, rows: Rows) -> None:
-        """Keep the rows of a range, with X in the dtype they are computed in."""
-        X, y = rows
-        self._rows[_key(order, wanted, compute_dtype)] = (in_dtype(X, np.dtype(compute_dtype)), y)
-
-    def rows_of(self, order: DataOrder, compute_dtype: str) -> Mapping[int, Rows]:
-        """For each chunk of ``order`` its rows; whatever else was kept is forgotten."""
-        keys = {each.chunk: _key(order, each, compute_dtype) for each in order.ranges}
-        self._rows = {key: self._rows[key] for key in keys.values()}
-        return {chunk: self._rows[key] for chunk, key in keys.items()}
 
 
 async def fetch(
@@ -97,7 +70,3 @@ def _accepted(header: RowsHeader, order: DataOrder, wanted: RowRange) -> RowsHea
     checks.require(found == expected, "wrong_length", f"rows, features, sparse: {found}, not {expected}")
     memory.require(header.total_bytes, f"the rows of chunk {wanted.chunk}")
     return header
-
-
-def _key(order: DataOrder, wanted: RowRange, compute_dtype: str) -> _Key:
-    return order.digest, wanted.begin, wanted.end, compute_dtype

@@ -15,7 +15,7 @@ from worker.engine import Engine, Report
 from worker.injected import Fate, RunClock, Victim
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
-from worker.rows import Rows
+from worker.rowstore import Rows
 
 _BRIEF_WORK = 200_000  # so many numbers are added up sooner than another thread would begin to
 

@@ -6,7 +6,6 @@ The rules of the conversation are at the head of protos/gradcode/v1/training.pro
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,18 +18,21 @@ from common.wire import codec
 from common.wire import frames as wire
 from common.wire.access import Access
 from common.wire.rpc import SESSION, session_method
+from worker.ahead import load_ahead
 from worker.endings import Ended, closed
 from worker.injected import Fate, OwnProcess, Victim
 from worker.liveness import Liveness
 from worker.logs import WorkerLog
-from worker.memory import require_room
+from worker.memory import has_room, require_room
 from worker.metrics import WorkerMetrics
 from worker.outbox import Outbox, Pending
-from worker.rows import RowCache, fetch
+from worker.rows import fetch
+from worker.rowstore import RowStore
 from worker.seat import Seat
+from worker.silence import Silence
 
 DRAIN_SECONDS = 5.0
-"""How long a worker that was asked to leave goes on with its round."""
+"""So long a worker that was asked to leave goes on at most, if its master does not let it go before."""
 GOODBYE_SECONDS = 1.0
 """How long the last frame may take to reach the master."""
 DIED = 128 + 9
@@ -53,7 +55,7 @@ class Memory:
     access: Access
     metrics: WorkerMetrics
     own_process: bool
-    cache: RowCache = field(default_factory=RowCache)
+    store: RowStore = field(default_factory=RowStore)
     fate: Fate = field(default_factory=Fate)
     state: str = "dialing"
     n_links: int = 0
@@ -64,7 +66,7 @@ class Memory:
 
     def forget(self) -> None:
         """Be as a worker that has just been started."""
-        self.cache, self.fate, self.n_links = RowCache(), Fate(), 0
+        self.store, self.fate, self.n_links = RowStore(), Fate(), 0
 
 
 class Session:
@@ -108,6 +110,7 @@ class Session:
             wire.Drain: lambda _: self._drain("the master asked it to leave"),
             wire.Alive: lambda _: None,
             wire.Goodbye: lambda frame: self._end(Ended(f"goodbye: {frame.reason}", frame.retry)),
+            wire.Prefetch: self._hear_prefetch,
             wire.StopRound: self._hear_stop,
             wire.StartRound: self._hear_start,
             wire.ParametersFrame: self._for_seat(Seat.take_parameters),
@@ -250,18 +253,19 @@ class Session:
         self._drain("it was asked to leave")
 
     def _drain(self, reason: str) -> None:
-        """Finish the round in hand, then leave."""
+        """Tell the master, and go on until it says goodbye: only it knows which round is the last one."""
         if self._draining:
             return
         self._draining = True
+        has_place = self._kept.state in ("loading", "ready")
         self._kept.state = "draining"
-        if self._seat is not None and self._seat.in_round:
+        if has_place:
             self._outbox.put(wire.Drain())
             self._loop.call_later(DRAIN_SECONDS, self._drained, reason)
         else:
             self._drained(reason)
 
-    def _drained(self, reason: str = "the round it drained is over") -> None:
+    def _drained(self, reason: str) -> None:
         self._leave(wire.Goodbye(reason), Ended(reason, again=False))
 
     def renew(self) -> None:
@@ -297,23 +301,50 @@ class Session:
             log.info("linked to run %s (%s) on place %s", frame.run, frame.run_name, frame.place)
             self._loading = self._loop.create_task(self._load(frame, frame.order))
 
+    def _hear_prefetch(self, frame: wire.Prefetch) -> None:
+        """A newer one replaces the one before; who has a place or is about to needs none."""
+        if self._kept.state == "spare":
+            self._leave_seat()
+            self._loading = self._loop.create_task(self._prepare(frame))
+
+    async def _prepare(self, frame: wire.Prefetch) -> None:
+        try:
+            kept = self._kept
+            ended = await load_ahead(
+                self._channel, kept.access, kept.name, frame, kept.store, self._count_rows
+            )
+            if ended:
+                kept.log.info("%s", ended)
+        except ProtocolError as error:
+            self._protest(error)
+        except Exception as error:
+            self._fail(error)
+
+    def _count_rows(self, n_rows: int) -> None:
+        self._metrics.fetched_ranges.inc()
+        self._metrics.fetched_rows.inc(n_rows)
+
     async def _load(self, welcome: wire.Welcome, order: wire.WorkOrder) -> None:
         """Get the rows of a place, and be ready."""
         try:
-            cache, dtype = self._kept.cache, order.compute_dtype
-            missing = cache.missing(order.data, dtype)
+            store, dtype = self._kept.store, order.compute_dtype
+            missing = store.missing(order.data, dtype)
+            if not has_room(order, missing):
+                store.forget_all_but(order.data)
             require_room(welcome, order, missing)
             for each in missing:
-                rows = await fetch(
-                    self._channel, self._kept.access, self._kept.name, welcome.run, order.data, each
-                )
-                self._metrics.fetched_ranges.inc()
-                cache.put(order.data, each, dtype, rows)
-            rows_of = cache.rows_of(order.data, dtype)
+                kept = self._kept
+                rows = await fetch(self._channel, kept.access, kept.name, welcome.run, order.data, each)
+                self._count_rows(each.end - each.begin)
+                store.put(order.data, each, dtype, rows)
+            if missing:
+                n_rows = sum(each.end - each.begin for each in missing)
+                self._kept.log.info("fetched %d rows for place %s", n_rows, welcome.place)
+            rows_of = store.rows_of(order.data, dtype)
             victim: Victim = (
                 OwnProcess(self._kept.log, lambda: self._draining)
                 if self._kept.own_process
-                else _Silence(self)
+                else Silence(self)
             )
             self._seat = Seat(
                 welcome, rows_of, self._outbox, self._metrics, self._kept.fate, victim, self._fail
@@ -344,18 +375,12 @@ class Session:
         return hear
 
     def _hear_start(self, frame: wire.StartRound) -> None:
-        # A newer round replaces the one that was to be the last.
-        if self._draining:
-            self._drained()
-        else:
-            self._kept.log.bind(round=frame.stamp.round)
-            self._for_seat(Seat.start)(frame)
+        self._kept.log.bind(round=frame.stamp.round)
+        self._for_seat(Seat.start)(frame)
 
     def _hear_stop(self, frame: wire.StopRound) -> None:
         self._for_seat(Seat.stop)(frame)
-        if self._draining and self._seat is not None and not self._seat.in_round:
-            self._drained()
-        elif self._renewing and not self.in_round:
+        if self._renewing and not self.in_round and not self._draining:
             self._renewed()
 
     # ---- injected interruptions of a worker that shares its process --------------------------------------
@@ -373,19 +398,3 @@ class Session:
         self._farewell = None
         again = for_seconds > 0.0 and not self._draining
         self._end(Ended("an injected death", again, DIED, for_seconds if again else 0.0))
-
-
-class _Silence:
-    """Freezes and kills a session that shares its process with others; see ``worker.injected``."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._loop = asyncio.get_running_loop()
-
-    def freeze(self, seconds: float, closed: threading.Event) -> None:
-        self._loop.call_soon_threadsafe(self._session.fall_silent)
-        closed.wait(seconds)
-        self._loop.call_soon_threadsafe(self._session.wake_up)
-
-    def die(self, for_seconds: float) -> None:
-        self._loop.call_soon_threadsafe(self._session.die, for_seconds)

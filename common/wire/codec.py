@@ -37,6 +37,7 @@ from common.wire.frames import (
     NextChunk,
     ParametersFrame,
     Payload,
+    Prefetch,
     Ready,
     Request,
     Response,
@@ -50,8 +51,10 @@ from common.wire.orders import (
     dtype_number,
     float_name,
     pack_order,
+    pack_prefetch,
     pack_terms,
     unpack_order,
+    unpack_prefetch,
     unpack_terms,
 )
 from common.wire.parsing import parse, unpack
@@ -201,6 +204,8 @@ def encode_response(frame: Response) -> bytes:
                     dtype=dtype_number(frame.dtype),
                 )
             )
+        case Prefetch():
+            packed = pb.SessionResponse(prefetch=pack_prefetch(frame))
         case StopRound():
             packed = pb.SessionResponse(stop_round=pb.StopRound(stamp=_pack_stamp(frame.stamp)))
         case Welcome():
@@ -290,6 +295,7 @@ _RESPONSES: dict[str, Callable[[Any], Response]] = {
         _unpack_stamp(packed.stamp), packed.request, unpack_terms(packed.terms), packed.n_parts
     ),
     "stop_round": lambda packed: StopRound(_unpack_stamp(packed.stamp)),
+    "prefetch": unpack_prefetch,
     "drain": lambda packed: Drain(),
     "alive": lambda packed: Alive(),
     "goodbye": lambda packed: Goodbye(checks.text("reason", packed.reason), packed.retry),

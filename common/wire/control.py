@@ -40,6 +40,11 @@ class RunStatus:
     elapsed_seconds: float
     package_version: str
     last_record_json: str
+    n_wanted: int | None = None
+    n_replans: int = 0
+    verify: str = "none"
+    quarantined: tuple[str, ...] = ()
+    rounds_undone: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,14 @@ class WorkerStatus:
     last_seen_seconds: float | None
     straggles: int
     rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Whether the number of workers will change; ``reason``: why not, or what it waits for."""
+
+    accepted: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,8 @@ def decode_status(raw: bytes) -> RunStatus:
         ProtocolError: ``unreadable``.
     """
     packed = _parse(pb.GetStatusResponse(), raw)
-    return RunStatus(**_values(packed, RunStatus.__slots__))
+    held = _values(packed, RunStatus.__slots__)
+    return RunStatus(**{**held, "quarantined": tuple(held["quarantined"])})
 
 
 def encode_workers(workers: list[WorkerStatus]) -> bytes:
@@ -140,6 +154,35 @@ def decode_accepted(raw: bytes) -> bool:
         ProtocolError: ``unreadable``.
     """
     return _parse(pb.StopRunResponse(), raw).accepted
+
+
+def encode_scale(n_workers: int) -> bytes:
+    """The request ScaleRun."""
+    return pb.ScaleRunRequest(n_workers=n_workers).SerializeToString()
+
+
+def decode_scale(raw: bytes) -> int:
+    """The number of workers in the request ScaleRun.
+
+    Raises:
+        ProtocolError: ``unreadable``.
+    """
+    return _parse(pb.ScaleRunRequest(), raw).n_workers
+
+
+def encode_scaled(scaled: Scaled) -> bytes:
+    """The answer to ScaleRun."""
+    return pb.ScaleRunResponse(**asdict(scaled)).SerializeToString()
+
+
+def decode_scaled(raw: bytes) -> Scaled:
+    """From the answer to ScaleRun.
+
+    Raises:
+        ProtocolError: ``unreadable``.
+    """
+    packed = _parse(pb.ScaleRunResponse(), raw)
+    return Scaled(packed.accepted, packed.reason)
 
 
 def encode_rounds_request(request: RoundsRequest) -> bytes:

@@ -206,6 +206,15 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """To a spare: load these rows in the background, in this order; a place that needs them may follow."""
+
+    run: str
+    data: DataOrder
+    compute_dtype: str = "float64"
+
+
+@dataclass(frozen=True, slots=True)
 class StartRound:
     """A round begins; its parameters follow. ``run_seconds`` by the master's clock, from the first round."""
 
@@ -251,7 +260,18 @@ class StopRound:
     stamp: Stamp
 
 
-Response = Welcome | StartRound | ParametersFrame | NextChunk | Collect | StopRound | Drain | Alive | Goodbye
+Response = (
+    Welcome
+    | StartRound
+    | ParametersFrame
+    | NextChunk
+    | Collect
+    | StopRound
+    | Drain
+    | Alive
+    | Goodbye
+    | Prefetch
+)
 
 # ---- rows -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from common.errors import InvalidSpec, ProtocolError
 from common.interruptions import Interruption
 from common.models.base import ModelShape
 from common.wire import checks
-from common.wire.frames import DataOrder, MessageOrder, RowRange, Terms, WorkOrder
+from common.wire.frames import DataOrder, MessageOrder, Prefetch, RowRange, Terms, WorkOrder
 from common.wire.gradcode.v1 import training_pb2 as pb
 
 _DTYPES = {
@@ -52,8 +52,7 @@ def unpack_terms(packed: pb.Terms) -> Terms:
 
 def pack_order(order: WorkOrder) -> pb.WorkOrder:
     """To protobuf."""
-    shape, data = order.model, order.data
-    ranges = [pb.RowRange(chunk=each.chunk, begin=each.begin, end=each.end) for each in data.ranges]
+    shape = order.model
     return pb.WorkOrder(
         epoch=order.epoch,
         code=order.code,
@@ -65,7 +64,7 @@ def pack_order(order: WorkOrder) -> pb.WorkOrder:
         ),
         n_parameters=order.n_parameters,
         n_parts=order.n_parts,
-        data=pb.DataOrder(digest=data.digest, n_features=data.n_features, sparse=data.sparse, ranges=ranges),
+        data=_pack_data(order.data),
         messages=[
             pb.MessageOrder(number=each.number, terms=pack_terms(each.terms)) for each in order.messages
         ],
@@ -101,6 +100,25 @@ def unpack_order(packed: pb.WorkOrder) -> WorkOrder:
     )
     checks.work_order(order)
     return order
+
+
+def pack_prefetch(frame: Prefetch) -> pb.Prefetch:
+    """To protobuf."""
+    return pb.Prefetch(
+        run=frame.run, data=_pack_data(frame.data), compute_dtype=dtype_number(frame.compute_dtype)
+    )
+
+
+def unpack_prefetch(packed: pb.Prefetch) -> Prefetch:
+    """From protobuf, checked."""
+    data = _unpack_data(packed.data)
+    checks.data_order(data)
+    return Prefetch(checks.text("run", packed.run), data, float_name(packed.compute_dtype))
+
+
+def _pack_data(data: DataOrder) -> pb.DataOrder:
+    ranges = [pb.RowRange(chunk=each.chunk, begin=each.begin, end=each.end) for each in data.ranges]
+    return pb.DataOrder(digest=data.digest, n_features=data.n_features, sparse=data.sparse, ranges=ranges)
 
 
 def _unpack_data(packed: pb.DataOrder) -> DataOrder:

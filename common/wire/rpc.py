@@ -17,7 +17,7 @@ import grpc.aio
 from common.errors import InvalidSpec
 from common.wire import control
 from common.wire.access import proof
-from common.wire.control import RoundsRequest, RunStatus, WatchedRounds, WorkerStatus
+from common.wire.control import RoundsRequest, RunStatus, Scaled, WatchedRounds, WorkerStatus
 from common.wire.frames import MAX_MESSAGE_BYTES
 
 TRAINING = "gradcode.v1.TrainingService"
@@ -140,6 +140,7 @@ def control_handler(
     get_status: Callable[[], RunStatus],
     list_workers: Callable[[], list[WorkerStatus]],
     stop_run: Callable[[str], Awaitable[bool]],
+    scale_run: Callable[[int], Awaitable[Scaled]],
     watch_rounds: Callable[[RoundsRequest], AsyncGenerator[WatchedRounds, None] | None],
 ) -> grpc.GenericRpcHandler:
     """ControlService for ``server.add_generic_rpc_handlers((handler,))``.
@@ -148,6 +149,7 @@ def control_handler(
         get_status: how the run stands.
         list_workers: every place and every spare.
         stop_run: ends the run for a reason; False when it is over already.
+        scale_run: has another number of workers.
         watch_rounds: answers to a watcher; None when too many watch.
     """
 
@@ -160,6 +162,9 @@ def control_handler(
     async def answer_stop(raw: bytes, context: Any) -> bytes:
         return control.encode_accepted(await stop_run(control.decode_stop(raw)))
 
+    async def answer_scale(raw: bytes, context: Any) -> bytes:
+        return control.encode_scaled(await scale_run(control.decode_scale(raw)))
+
     async def answer_watch(raw: bytes, context: Any) -> AsyncIterator[bytes]:
         answers = watch_rounds(control.decode_rounds_request(raw))
         if answers is None:
@@ -169,7 +174,12 @@ def control_handler(
             async for each in answers:
                 yield control.encode_rounds(each)
 
-    behaviours = {"GetStatus": answer_status, "ListWorkers": answer_workers, "StopRun": answer_stop}
+    behaviours = {
+        "GetStatus": answer_status,
+        "ListWorkers": answer_workers,
+        "StopRun": answer_stop,
+        "ScaleRun": answer_scale,
+    }
     handlers: dict[str, Any] = {
         name: grpc.unary_unary_rpc_method_handler(each) for name, each in behaviours.items()
     }
@@ -204,6 +214,10 @@ class ControlClient:
     async def stop_run(self, reason: str) -> bool:
         """End the run; False when it is over already."""
         return control.decode_accepted(await self._call("StopRun", control.encode_stop(reason)))
+
+    async def scale_run(self, n_workers: int) -> Scaled:
+        """Have another number of workers."""
+        return control.decode_scaled(await self._call("ScaleRun", control.encode_scale(n_workers)))
 
     async def watch_rounds(self, known: RoundsRequest) -> AsyncIterator[WatchedRounds]:
         """The rounds after those that are ``known``, then each new one, until the run is over.

@@ -123,6 +123,7 @@ def _above(least: float) -> type[float]:
             raise argparse.ArgumentTypeError(f"must be at least {least:g}, got {text}")
         return value
 
+    read.__name__ = "number"
     return read  # type: ignore[return-value]
 
 

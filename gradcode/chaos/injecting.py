@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradcode.chaos.cluster import Cluster, Member, Progress, wait_for_end
+from gradcode.chaos.cluster import START_SECONDS, Cluster, Member, Progress, wait_for_end
 from gradcode.chaos.mangling import MANGLES
 from gradcode.chaos.plan import Fault
 from gradcode.chaos.proxy import Gate
@@ -18,6 +18,7 @@ from gradcode.chaos.proxy import Gate
 NOTICED_WITHIN_SECONDS = 6.0
 """A dead link is noticed after 4 s at most, and a round that was waiting for it is over soon afterwards."""
 LEAVE_SECONDS = 12.0
+LOOK_SECONDS = 0.2
 PIECE_SECONDS = 5.0
 """So long a mangle waits for bytes to come by."""
 
@@ -201,7 +202,18 @@ class Injector:
             await wait_for_end(master, 5.0)
             await asyncio.sleep(fault.for_seconds)
             self._cluster.start(master)
+            await self._until_rounds(START_SECONDS)
             return True
+
+    async def _until_rounds(self, seconds: float) -> None:
+        """Wait until the run goes on, from wherever it was taken up; a run that hangs is found elsewhere."""
+        until, lowest = time.monotonic() + seconds, self._progress.look()
+        while time.monotonic() < until:
+            newest = self._progress.look()
+            lowest = min(lowest, newest)
+            if newest > lowest + 1:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _fill_disk(self, fault: Fault) -> bool:
         disk = self._cluster.disk

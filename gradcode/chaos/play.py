@@ -87,6 +87,7 @@ def experiment_of(wanted: Wanted) -> Experiment:
             "delays.seconds=0.01",
             "delays.mean_seconds=0.005",
             "membership.lost_seconds=120",
+            "checkpoint.every_seconds=3",
         ],
     )
 

@@ -168,11 +168,17 @@ def account(faults: Sequence[Injected], folder: Path) -> Account:
     """
     story, found = Story(folder), Account()
     kills = [each for each in faults if each.fault.kind == "kill master"]
+    n_starts = story.count("the master was started again")
     for each in faults:
         kind = each.fault.kind
-        if _is_told(each, story):
+        if kind == "kill master":
+            # The note is wherever the run was taken up, so only their number says something.
+            is_told, n_starts = n_starts > 0, n_starts - 1
+        else:
+            is_told = _is_told(each, story)
+        if is_told:
             found.told[kind] += 1
-        elif kind != "kill master" and _overlaps(each, kills):
+        elif _overlaps(each, [kill for kill in kills if kill is not each]):
             found.with_master[kind] += 1
         elif not _must_be_told(each):
             found.untold[kind] += 1
@@ -187,7 +193,7 @@ def _is_told(each: Injected, story: Story) -> bool:
     rounds = range(each.first_round, each.last_round + 1)
     if each.worker is not None:
         return story.tells_of(each.worker, rounds)
-    return story.says("the disk is full" if each.fault.kind == "fill disk" else "resumed", rounds)
+    return story.says("the disk is full", rounds)
 
 
 def _must_be_told(each: Injected) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 
 PAGE_BYTES = 4096
-WARM_UP_SECONDS = 15.0
+WARM_UP_SECONDS = 20.0
 """So old a process has loaded what it needs."""
-LEAST_SAMPLES = 20
+LEAST_SAMPLES = 48
 MOST_FILES = 6
 MOST_THREADS = 4
 MOST_BYTES = 8 << 20

@@ -34,7 +34,7 @@ class Tamperer:
         self.name_of: Callable[[int], str] = str
         self._random = random.Random(seed)
         self._odds = odds
-        self._former: list[ev.ChunkFinished] = []
+        self._former: list[tuple[str, ev.ChunkFinished]] = []
 
     def __call__(self, event: ev.Event) -> list[tuple[float, ev.Event]]:
         """The copies to deliver, each with an extra delay in seconds."""
@@ -42,18 +42,17 @@ class Tamperer:
             return [(0.0, event)]
         if self._chance("lost"):
             return []
+        name = self.name_of(event.link)
         copies: list[tuple[float, ev.Event]] = [(self._extra(), event)]
         if self._chance("twice"):
             copies.append((self._extra(), event))
         if self._chance("replayed"):
-            # Of this worker, from an earlier round or link: the frames of others cannot come over this one.
-            name = self.name_of(event.link)
-            own = [
-                each for each in self._former if self.name_of(each.link) == name and each.stamp != event.stamp
-            ]
+            # Of this worker, from an earlier round, link or start of the master: those of others cannot come
+            # over this link.
+            own = [each for who, each in self._former if who == name and each.stamp != event.stamp]
             copies += [(self._extra(), replace(each, link=event.link)) for each in own[-3:]]
         if isinstance(event, ev.ChunkFinished):
-            self._former.append(event)
+            self._former.append((name, event))
         return copies
 
     def _chance(self, what: str) -> bool:
@@ -72,8 +71,8 @@ class Faults:
         counts: how often each kind of action took place.
     """
 
-    def __init__(self, plot: Plot) -> None:
-        self.tamperer = Tamperer(plot.frames, plot.seed)
+    def __init__(self, plot: Plot, tamperer: Tamperer | None = None) -> None:
+        self.tamperer = tamperer or Tamperer(plot.frames, plot.seed)
         self.counts: Counter[str] = Counter()
         self._plot = plot
 

@@ -44,6 +44,7 @@ class Target:
     Attributes:
         name: what it is asked for by. make: the next input. decode: raises GradcodeError or nothing.
         share: of all inputs, in proportion; slow decoders get fewer. seconds: an input may take.
+        close: makes bytes of others, as atheris has them, pass the checksum.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Target:
     decode: Decode
     share: int
     seconds: float = 2.0
+    close: Callable[[bytes], bytes] = bytes
 
 
 def targets() -> dict[str, Target]:
@@ -149,12 +151,12 @@ def _frame_targets() -> list[Target]:
             _quietly(read, raw)
 
     return [
-        Target("request", _sealed(requests()), codec.decode_request, 400),
-        Target("hello", _sealed(requests()), codec.decode_hello, 50),
-        Target("response", _sealed(responses()), codec.decode_response, 200),
-        Target("welcome", _sealed(responses()), codec.decode_welcome, 50),
-        Target("fetch", _sealed(_fetches()), codec.decode_fetch, 100),
-        Target("fetch_response", _sealed(_fetched()), codec.decode_fetch_response, 100),
+        Target("request", _sealed(requests()), codec.decode_request, 400, close=seal),
+        Target("hello", _sealed(requests()), codec.decode_hello, 50, close=seal),
+        Target("response", _sealed(responses()), codec.decode_response, 200, close=seal),
+        Target("welcome", _sealed(responses()), codec.decode_welcome, 50, close=seal),
+        Target("fetch", _sealed(_fetches()), codec.decode_fetch, 100, close=seal),
+        Target("fetch_response", _sealed(_fetched()), codec.decode_fetch_response, 100, close=seal),
         Target("control", Mutator([*asked, *answered], protobuf=True).make, read_control, 50),
     ]
 

@@ -37,6 +37,7 @@ class SimulatedWorker:
 
     Attributes:
         incarnation: of its last welcome. code: of the plan then.
+        prepared: as a spare, the place whose rows it loads, and when they will be there.
         mute_until: it answers no request before.
         stamp: of the round it works on. waiting: of a newer one, which it takes up after the chunk in hand.
         stopped: the newest round that was stopped.
@@ -50,6 +51,7 @@ class SimulatedWorker:
     name: str
     incarnation: int = 0
     code: GradientCode | None = None
+    prepared: dict[int, float] = field(default_factory=dict)
     up_since: float = float("inf")
     place: int | None = None
     alive: bool = True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from common.codes.base import GradientCode
 from common.codes.verified import verified
 from common.datasets import load_dataset
 from common.datasets.base import Dataset, check_chunks
-from common.history import RoundRecord, to_json
+from common.history import RoundRecord, strict_json, to_json
 from common.models import ModelShape, make_model
 from common.models.base import Model
 from gradcode.lab.faults import Faults
@@ -27,9 +30,11 @@ from master.arithmetic import Arithmetic
 from master.examination import Recomputation
 from master.optimizers import ConstantRate, make_optimizer
 from master.settings import RunSettings
+from master.snapshot import Origin, Snapshot
 
 RATE = 0.1
 L2 = 0.01
+STARTS_SHIFT = 32
 VERIFY_RATE = 0.1
 MOST_EVENTS = 30_000
 """A short run that takes more goes round in circles."""
@@ -75,42 +80,95 @@ def world() -> tuple[Model, Dataset]:
 
 
 def play(plot: Plot) -> Played:
-    """Play ``plot`` to its end.
+    """Play ``plot`` to its end; where the master is killed, another one goes on from the newest checkpoint.
 
     Raises:
         BrokenInvariant: something that must hold in every run did not, or the master crashed.
     """
-    model, data = world()
-    faults = Faults(plot)
-    learning = _learning(model, data) if plot.learning else None
-    sim = Simulator(
-        _settings(plot, model, data), plot.delays, plot.n_coming, plot.network, learning, faults.tamperer
-    )
-    faults.prepare(sim)
-    if learning is not None:
-        learning.lie_of = lambda link: plot.liars.get(sim.workers[link].name)
-    shadow = Shadow(model, data, RATE, L2) if plot.learning else None
-    reports_vanish = bool({"lost", "later"} & plot.frames.keys())
-    witness = Witness(sim, plot.network, shadow, reports_vanish)
-    try:
-        sim.play(most_events=MOST_EVENTS)
-    except BrokenInvariant:
-        raise
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise BrokenInvariant(f"the master does not crash (at {sim.now:.6f} s): {what}") from error
-    _check_end(plot, sim, witness, faults)
+    stage = _Stage(plot, Faults(plot))
+    notes: list[tuple[float, ev.Note]] = []
+    happened: Counter[str] = Counter()
+    if plot.killed_at is not None:
+        stage.play(until=plot.killed_at)
+        if stage.sim.finished is None:
+            notes, happened = stage.sim.notes, stage.faults.happened(stage.sim)
+            happened["master killed"] = 1
+            stage = stage.after_a_kill()
+    stage.play()
+    sim, learning = stage.sim, stage.learning
+    _check_end(plot, sim, stage.witness, stage.faults)
     honest = sim.training.verification.quarantined.keys() - plot.liars
     if honest:
         raise BrokenInvariant(f"only liars are quarantined: {sorted(honest)} are honest")
+    # What befell frames is counted by one tamperer from the first start to the last.
     return Played(
-        records=tuple(sim.records),
-        notes=tuple(sim.notes),
+        records=tuple(stage.witness.records),
+        notes=(*notes, *sim.notes),
         finish=sim.finished,
-        faults=faults.happened(sim),
+        faults=happened | stage.faults.happened(sim),
         parameters=None if learning is None else learning.arithmetic.optimizer.parameters,
         seconds=sim.now,
     )
+
+
+class _Stage:
+    """One start of the master, from its beginning to its end or until it is killed.
+
+    Args:
+        plot: what happens. faults: of this start.
+        kept: the checkpoint where it goes on, or None. records: of the rounds before.
+        incarnations: those of this start are greater.
+    """
+
+    def __init__(
+        self,
+        plot: Plot,
+        faults: Faults,
+        kept: tuple[Snapshot, Mapping[str, Any]] | None = None,
+        records: Sequence[RoundRecord] = (),
+        incarnations: int = 0,
+    ) -> None:
+        model, data = world()
+        self.plot, self.faults, self.incarnations = plot, faults, incarnations
+        self.learning = _learning(model, data) if plot.learning else None
+        shadow = Shadow(model, data, RATE, L2) if plot.learning else None
+        if kept is not None and self.learning is not None and shadow is not None:
+            self.learning.arithmetic.optimizer.restore(kept[1])
+            shadow.point = np.array(kept[1]["parameters"])
+        # As a file holds it.
+        plain = None if kept is None else json.loads(strict_json(kept[0].to_plain()))
+        origin = Origin(None if plain is None else Snapshot.from_plain(plain), incarnations)
+        settings = _settings(plot, model, data)
+        self.sim = Simulator(
+            settings, plot.delays, plot.n_coming, plot.network, self.learning, faults.tamperer, origin=origin
+        )
+        faults.prepare(self.sim)
+        if self.learning is not None:
+            self.learning.lie_of = lambda link: plot.liars.get(self.sim.workers[link].name)
+        reports_vanish = bool({"lost", "later"} & plot.frames.keys())
+        self.witness = Witness(self.sim, plot.network, shadow, reports_vanish)
+        self.witness.records = list(records)
+
+    def play(self, until: float = float("inf")) -> None:
+        """Play on.
+
+        Raises:
+            BrokenInvariant: see `play`.
+        """
+        try:
+            self.sim.play(until, MOST_EVENTS)
+        except BrokenInvariant:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise BrokenInvariant(f"the master does not crash (at {self.sim.now:.6f} s): {what}") from error
+
+    def after_a_kill(self) -> _Stage:
+        """The next start, from what is kept; frames of this one may turn up in it."""
+        kept = self.sim.kept
+        records = [] if kept is None else self.witness.records[: kept[0].round]
+        faults = Faults(self.plot, self.faults.tamperer)
+        return _Stage(self.plot, faults, kept, records, self.incarnations + (1 << STARTS_SHIFT))
 
 
 def play_twice(plot: Plot) -> Played:
@@ -156,6 +214,7 @@ def _settings(plot: Plot, model: Model, data: Dataset) -> RunSettings:
         n_parameters=model.n_parameters,
         item_bytes=8,
         learning=plot.learning,
+        checkpoint_rounds=None if plot.killed_at is None else 1 + plot.seed % 3,
         verify=plot.verify,
         verify_rate=VERIFY_RATE,
         audit_seed=plot.seed,

@@ -81,6 +81,7 @@ class Plot:
         frames: the odds with which a frame is sent ``twice``, ``later``, ``replayed`` or ``lost``.
         seed: of what befalls frames.
         learning: real numbers, or timing only.
+        killed_at: when the master is killed, in seconds; another one goes on from its newest checkpoint.
         verify: whether answers are verified. liars: worker -> how it lies, one of `gradcode.lab.lies.LIES`.
     """
 
@@ -94,6 +95,7 @@ class Plot:
     frames: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     learning: bool = True
+    killed_at: float | None = None
     verify: str = "none"
     liars: dict[str, str] = field(default_factory=dict)
 
@@ -137,7 +139,9 @@ def draw_plot(rng: random.Random) -> Plot:
         seed=rng.randrange(10_000),
         learning=rng.randrange(3) > 0,
     )
-    return _with_liars(plot, rng) if rng.randrange(3) == 0 else plot
+    plot = _with_liars(plot, rng) if rng.randrange(3) == 0 else plot
+    # Drawn last: what else a seed stands for does not change with it.
+    return replace(plot, killed_at=rng.choice([None, None, rng.uniform(0.001, 0.6)]))
 
 
 def _with_liars(plot: Plot, rng: random.Random) -> Plot:

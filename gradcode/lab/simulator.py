@@ -15,12 +15,13 @@ from common.codes.base import GradientCode, Message, Term, decode
 from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
+from gradcode.lab.memory import ask_for_large_pages
 from gradcode.lab.network import Network
 from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
 from master import events as ev
 from master.arithmetic import Sum
 from master.settings import RunSettings
-from master.snapshot import Snapshot
+from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 _SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
@@ -38,7 +39,7 @@ class Simulator:
         tamper: every frame from a worker to the master passes through it; it returns the copies to deliver,
             each with an extra delay in seconds.
         on_record: takes every record as it comes; without it they are all kept in ``records``.
-        resumed: where the run goes on. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
+        origin: where the run begins. ``kept`` is the newest checkpoint: snapshot and optimiser's state.
     """
 
     def __init__(
@@ -50,10 +51,10 @@ class Simulator:
         learning: Learning | None = None,
         tamper: Callable[[ev.Event], list[tuple[float, ev.Event]]] | None = None,
         on_record: Callable[[RoundRecord], None] | None = None,
-        resumed: Snapshot | None = None,
+        origin: Origin = ANEW,
     ) -> None:
         self.now = 0.0
-        self.training = Training(settings, self.now, resumed)
+        self.training = Training(settings, self.now, origin.snapshot, origin.incarnations)
         self.kept: tuple[Snapshot, Mapping[str, Any]] | None = None
         self.records: list[RoundRecord] = []
         self.on_record = on_record or self.records.append
@@ -65,11 +66,10 @@ class Simulator:
         self._finishes: list[Callable[[], None]] = []
         self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
         self._settings = settings
-        self._parameter_seconds = (
-            settings.n_parameters * settings.item_bytes / (network or Network()).bytes_per_second
-        )
         self._delays = delays
         self._network = network or Network()
+        n_bytes = settings.n_parameters * settings.item_bytes
+        self._parameter_seconds = n_bytes / self._network.bytes_per_second
         self.learning = learning
         self._tamper = tamper
         self._agenda = Agenda()
@@ -99,7 +99,6 @@ class Simulator:
         self._agenda.put(seconds, action)
 
     def _soon(self, action: Callable[[], object]) -> None:
-        """Have ``action`` happen one latency from now: such actions come in order."""
         self._agenda.put_soon(self.now + self._network.latency_seconds, action)
 
     def play(self, until: float = float("inf"), most_events: int = 10**9) -> list[RoundRecord]:
@@ -142,6 +141,7 @@ class Simulator:
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
             elif isinstance(command, ev.Record):
                 self.on_record(command.record)
+                ask_for_large_pages(len(self.workers))
             elif isinstance(command, ev.Checkpoint):
                 learnt = {} if self.learning is None else self.learning.arithmetic.optimizer.state()
                 self.kept = (command.snapshot, learnt)
@@ -232,7 +232,6 @@ class Simulator:
         self.feed(event)
 
     def _receive(self, command: Any, point: Any) -> None:
-        """A frame reaches a worker, with parameters or a plan; a frozen one reads it when it wakes up."""
         worker = self.workers[command.link]
         if not worker.alive:
             return
@@ -240,11 +239,12 @@ class Simulator:
             self.at(worker.frozen_until, lambda: self._receive(command, point))
             return
         if isinstance(command, ev.Welcome):
+            prepared = worker.prepared if point is worker.code else {}
             self._take_place(worker, command, point)
             if command.place is not None:
                 ready = ev.LinkReady(worker.link, command.incarnation)
-                loaded_at = self.now + self._network.ready_seconds
-                self.at(loaded_at, lambda: self._deliver(worker, ready, tampered=False))
+                loaded_at = prepared.get(command.place, self.now + self._network.ready_seconds)
+                self.at(max(self.now, loaded_at), lambda: self._deliver(worker, ready, tampered=False))
         elif isinstance(command, ev.StartRound):
             if command.stamp.incarnation != worker.incarnation:
                 return  # it was sent before the last welcome
@@ -269,6 +269,8 @@ class Simulator:
                 self._next(worker)
         elif isinstance(command, ev.Collect):
             self._answer(worker, command)
+        elif isinstance(command, ev.Prefetch):
+            worker.prepared = {command.places[0]: self.now + self._network.ready_seconds}
         elif isinstance(command, ev.CloseLink):
             self.cut(worker, "the connection ended")
 
@@ -276,7 +278,7 @@ class Simulator:
         """Whatever it was doing is over, the chunk in hand as well."""
         worker.place, worker.incarnation, worker.code = command.place, command.incarnation, code
         worker.stamp = worker.waiting = worker.waiting_point = worker.hand = None
-        worker.queue, worker.done, worker.stopped = [], [], -1
+        worker.queue, worker.done, worker.stopped, worker.prepared = [], [], -1, {}
         self._finishes[worker.link] = partial(self._finish, worker, command.incarnation)
 
     def _take_parameters(self, worker: SimulatedWorker, stamp: ev.Stamp, point: bytes) -> None:
@@ -342,7 +344,6 @@ class Simulator:
                 self.at(self.now + returns_after, partial(self.join, worker.name))
 
     def _freeze(self, worker: SimulatedWorker, until: float) -> None:
-        """The process stands still; a link that is silent for too long is declared dead."""
         if not worker.alive:
             return
         worker.frozen_until = until

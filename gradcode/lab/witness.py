@@ -32,6 +32,7 @@ from gradcode.lab.invariants import (
 )
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from gradcode.lab.witness_plans import PlanBooks
 from master import events as ev
 
 MOST_TICKS = 10
@@ -77,9 +78,8 @@ class Witness:
         self._reported: set[tuple[int, ev.Stamp, int]] = set()
         self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
         self._asking = (-1, -1)
-        self._epoch = 0
         self._started_last = -1
-        self._unwelcome: set[int] = set()
+        self._plans = PlanBooks(self._check, sim.training.epoch)
         self._unanswered: dict[int, int] = {}
         self._arrivals: dict[int, Arrival] = {}
         self._question: ev.Solve | None = None
@@ -98,7 +98,7 @@ class Witness:
         if current is not None and current.outcome is not None:
             self.outcomes.add(current.number)
         if not isinstance(item, ev.Welcome | ev.Note):
-            self._check(not self._unwelcome, "a new plan welcomes everybody", item, self._unwelcome)
+            self._check(not self._plans.unwelcome, "a new plan welcomes everybody", item)
         handler = self._handlers.get(type(item))
         if isinstance(item, _TO_LINKS):
             late_guest = isinstance(item, ev.CloseLink) and item.reason == "the run is over"
@@ -188,12 +188,8 @@ class Witness:
         self.code = command.code
         if command.epoch == 0:
             return
-        self._check(command.epoch == self._epoch + 1, "plans have epochs in order", command.epoch)
-        self._epoch = command.epoch
         wanted = self.sim.training.plans.replanning.wanted or 0
-        self._check(command.code.n_workers <= wanted, "a plan is for no more than are wanted", command)
-        kept = self.payloads - self.forgotten
-        self._check(not kept, "messages of a former plan are used or discarded", kept)
+        self._plans.planned(command, wanted, self._linked, self.payloads - self.forgotten)
         self._seats.clear()
         self._arrivals.clear()
         self._unanswered.clear()
@@ -213,15 +209,17 @@ class Witness:
         self._limits.pop(number, None)
 
     def _see_welcome(self, command: ev.Welcome) -> None:
-        self._unwelcome.discard(command.link)
+        n_places = 0 if self.code is None else self.code.n_workers
+        self._plans.welcomed(command, command.link in self._seats, n_places)
         if command.place is None:
-            self._check(command.link not in self._seats, "a place is lost by a plan only", command)
             return
-        assert self.code is not None
-        self._check(0 <= command.place < self.code.n_workers, "a place is one of the plan", command)
         taken = {seat.place for link, seat in self._seats.items() if link != command.link}
         self._check(command.place not in taken, "a place has one link", command, self._seats)
         self._seats[command.link] = Seat(command.place, command.incarnation)
+
+    def _see_prefetch(self, command: ev.Prefetch) -> None:
+        assert self.code is not None
+        self._plans.told(command, command.link in self._seats, self.code.n_workers)
 
     def _see_close_link(self, command: ev.CloseLink) -> None:
         self._forget_link(command.link)
@@ -230,9 +228,7 @@ class Witness:
         key = (command.link, command.stamp)
         self._check(key not in self._started, "a link is sent a round once", command)
         seat = self._seats.get(command.link)
-        current = (self._epoch, None if seat is None else seat.incarnation)
-        told = (command.stamp.epoch, command.stamp.incarnation)
-        self._check(told == current, "rounds start under the plan in force", command, current)
+        self._plans.started(command, None if seat is None else seat.incarnation)
         self._started.add(key)
         self._started_last = command.stamp.round
 
@@ -356,6 +352,7 @@ class Witness:
     def _forget_link(self, link: int) -> None:
         self._linked.discard(link)
         self._seats.pop(link, None)
+        self._plans.forget(link)
 
     def _fate(self, link: int, stamp: ev.Stamp) -> str | None:
         """``current``, ``late``, or None for what must not count, by the books about links and rounds."""
@@ -385,9 +382,9 @@ class Witness:
 _SEEN: tuple[type, ...] = (
     ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, ev.Planned, ev.Welcome,
     ev.CloseLink, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.Discard, ev.Solve, ev.Combine,
-    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Finish,
+    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Prefetch, ev.Finish,
 )  # fmt: skip
-_TO_LINKS = (ev.Welcome, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
+_TO_LINKS = (ev.Welcome, ev.Prefetch, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
 
 
 @lru_cache

@@ -45,6 +45,15 @@ _FLEET = Row(
             least=0,
         ),
         Panel(
+            "Plans",
+            "Workers that the run should have, and how often there was another plan, by reason.",
+            [
+                Query("gradcode_wanted_workers{@}", "wanted"),
+                Query("gradcode_replans_total{@}", "{{reason}}"),
+            ],
+            least=0,
+        ),
+        Panel(
             "Silence",
             "Time since a place's link last brought a report; the longest 5. A frozen worker climbs.",
             [Query("topk(5, time() - gradcode_place_last_seen_timestamp_seconds{@})", "place {{place}}")],

@@ -40,6 +40,8 @@ export class Run {
     }
     this.now = told.now;
     this.totals = told.totals;
+    // A new plan may have fewer places.
+    if (told.now.n < this.places.length) this.places.length = this.names.length = told.now.n;
     for (const row of told.places) this.hearPlace(row);
     for (const place of Object.keys(told.names)) this.names[Number(place)] = told.names[place];
     for (const row of told.rounds) this.hearRound(row, whole);

@@ -15,6 +15,11 @@ from common.wire import codec, rpc
 from common.wire import frames as wire
 from common.wire.checksum import seal
 from common.wire.gradcode.v1 import training_pb2 as pb
+from gradcode.lab.attacks import Attack, play
+from gradcode.lab.raw_http2 import RawLink, message
+from master import service
+
+SESSION = f"/{rpc.TRAINING}/Session"
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -141,6 +146,67 @@ async def test_the_master_answers_whoever_asks_whether_frames_come_through(start
         await spare.send(wire.Alive())
         assert await spare.receive(wire.Alive) == wire.Alive()
     assert not running.task.done()
+
+
+async def test_frames_that_nothing_called_for_are_too_many(start, dial):
+    """Real floods, with no library in between; the honest peer does not notice."""
+    running, honest, wicked = await two_workers(start, dial)
+    for _ in range(100):
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await wicked.report(1, stamp=replace(wicked.start_round.stamp, incarnation=77))
+    await wicked.ended()
+    assert await running.metric('gradcode_protocol_errors_total{kind="too_many_frames"}') == 1
+    attack = Attack(running.master.address)
+    await play("tiny_frames", attack, 0.3)
+    assert attack.done["frames"] > 1000
+    assert await running.metric('gradcode_protocol_errors_total{kind="too_many_frames"}') >= 2
+    members = running.master.driver.training.members
+    assert members.same_name("honest") is not None
+    await honest.report(0)
+    while running.master._status().places[0].chunks_finished == 0:
+        await asyncio.sleep(0.01)
+
+
+async def test_who_does_not_read_its_frames_loses_its_link(start):
+    running = await start(
+        "workers=1", "code=uncoded(n)", "data.source=synthetic(rows=60, features=200000)",
+        "limits.patience_seconds=0.2", "deadline.rule=none",
+    )  # fmt: skip
+    link = await RawLink.dial(running.master.address)
+    stream = link.open_call(SESSION, message(codec.encode_request(wire.Hello("deaf", "test"))))
+    members = running.master.driver.training.members
+    while members.same_name("deaf") is None:
+        await asyncio.sleep(0.01)
+    seat = members.same_name("deaf")
+    await link.send(stream, message(codec.encode_request(wire.Ready(seat.incarnation, 0))))
+    while members.same_name("deaf") is not None:
+        await asyncio.sleep(0.01)
+    assert await running.metric('gradcode_protocol_errors_total{kind="too_slow"}') == 1
+    link.close()
+
+
+async def test_who_does_not_say_hello_is_not_waited_for(start, monkeypatch):
+    monkeypatch.setattr(service, "HELLO_SECONDS", 0.1)
+    running = await start("workers=1", "code=uncoded(n)")
+    link = await RawLink.dial(running.master.address)
+    link.open_call(SESSION, b"\x00\x00")
+    while link.n_resets == 0:
+        await asyncio.sleep(0.01)
+    assert await running.metric('gradcode_protocol_errors_total{kind="too_slow"}') == 1
+    link.close()
+
+
+async def test_a_message_from_a_spare_or_in_the_lobby_sets_no_memory_aside(start, dial):
+    running = await start("workers=joined", "code=uncoded(n)", "membership.join_seconds=60.0")
+    peer = dial(running.master.address)
+    await peer.send(wire.Hello("early", "test"))
+    welcome = await peer.receive(wire.Welcome)
+    stamp = wire.Stamp(running.master.driver.run, 0, 0, welcome.incarnation)
+    await peer.send(wire.MessageFrame(stamp, 0, 0, 20, "float32", bytes(20)))
+    while await running.metric('gradcode_frames_dropped_total{kind="stale"}') < 1:
+        await asyncio.sleep(0.01)
+    (session,) = running.master.driver._sessions.values()
+    assert session.assembler is None
 
 
 async def test_stale_frames_are_counted_and_dropped(start, dial):

@@ -153,8 +153,8 @@ COMMANDS = {each.name or each.callback.__name__: each for each in cli.app.regist
 
 def test_the_commands_are_all_there():
     assert set(COMMANDS) == {
-        "train", "init", "master", "worker", "status", "stop", "watch", "codes", "predict", "simulate",
-        "report", "compare", "version",
+        "train", "init", "master", "worker", "status", "stop", "scale", "watch", "codes", "predict",
+        "simulate", "report", "compare", "version",
     }  # fmt: skip
 
 

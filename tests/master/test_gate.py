@@ -15,6 +15,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 
 from common.wire import rpc
+from common.wire.access import ACCESS, CHALLENGE
 from master.gate import Gate
 from master.limits import Limits
 
@@ -35,11 +36,17 @@ async def served(limits: Limits) -> AsyncIterator[tuple[Callable[[], grpc.aio.Ch
         await context.write(b"first")
         await asyncio.sleep(float(request))
 
+    async def challenge(request: bytes, context: Any) -> bytes:
+        return b"challenge"
+
+    given = grpc.unary_unary_rpc_method_handler(challenge)
+
     def count(error: Any) -> None:
         counted[error.kind] += 1
 
     server = grpc.aio.server(interceptors=[Gate(limits, count)], options=rpc.server_options())
     server.add_generic_rpc_handlers((rpc.training_handler(session, fetch),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(ACCESS, {"GetChallenge": given}),))
     add_HealthServicer_to_server(HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -131,3 +138,15 @@ async def test_a_refusal_takes_its_time():
         began = loop.time()
         await refusal(rpc.session_method(dial())())
         assert loop.time() - began > 0.12
+
+
+async def test_calls_that_come_before_others_wait_their_turn():
+    """With a token every call needs a challenge first: a crowd of workers gets them all, a little later."""
+    limits = replace(LIMITS, links=1, fetches_at_once=1, links_per_second=20.0, fetches_per_second=20.0)
+    async with served(replace(limits, calls_per_second=10.0)) as (dial, counted):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        asks = [dial().unary_unary(CHALLENGE)(b"") for _ in range(7)]
+        assert await asyncio.gather(*asks) == [b"challenge"] * 7
+        assert loop.time() - began > 0.08
+        assert counted == {}

@@ -177,3 +177,16 @@ def _seconds(feed: PageFeed, record: RoundRecord) -> float:
     began = time.perf_counter()
     feed.hear_record(record)
     return time.perf_counter() - began
+
+
+def test_places_that_the_next_plan_does_not_have_are_forgotten():
+    feed = a_feed()
+    feed.hear_record(a_record(0, a_row(2, 0.1)))
+    feed.news(STATUS)
+    feed.news(replace(STATUS, epoch=1, places=PLACES[:2]))
+    whole = feed.snapshot()
+    assert [row[0] for row in whole["places"]] == [0, 1]
+    assert whole["names"].keys() == {0, 1}
+    feed.hear_record(a_record(1, a_row(1, 0.1), epoch=1))
+    assert len(feed.snapshot()["rounds"][-1][-1]) == 2
+    assert feed.news(STATUS)["places"][0][0] == 2

@@ -169,6 +169,8 @@ def in_words(command: ev.Command) -> str:
     match command:
         case ev.Welcome(place=place):
             return "welcome as a spare" if place is None else f"welcome to place {place}"
+        case ev.Prefetch(places=places):
+            return f"prepare for places {listed(places)}"
         case ev.StartRound(stamp=stamp):
             return f"start round {stamp.round}"
         case ev.NextChunk(chunks=chunks):

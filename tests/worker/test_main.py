@@ -67,8 +67,7 @@ async def test_a_process_works_serves_metrics_and_drains(guarded, tmp_path):
         assert (health["state"], health["linked"]) == ("computing", True)
         process.terminate()
         await link.hear(wire.Drain)
-        await link.send(wire.StopRound(stamp))
-        await link.hear(wire.Goodbye)
+        await link.send(wire.StopRound(stamp), wire.Goodbye("drained"))
         code, log = await end(process)
     assert code == 0
     lines = {line["event"]: line for line in map(json.loads, log.splitlines())}

@@ -43,6 +43,7 @@ def test_metrics_are_served_with_their_names_and_types(served):
         "gradcode_worker_chunks": "counter",
         "gradcode_worker_encode_seconds": "histogram",
         "gradcode_worker_fetched_ranges": "counter",
+        "gradcode_worker_fetched_rows": "counter",
         "gradcode_worker_late_chunks": "counter",
         "gradcode_worker_linked": "gauge",
         "gradcode_worker_messages": "counter",

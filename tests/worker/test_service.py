@@ -20,7 +20,7 @@ from common.wire import frames as wire
 from common.wire.access import Access
 from common.wire.checksum import seal
 from common.wire.gradcode.v1 import training_pb2 as pb
-from worker import memory, service, session
+from worker import ahead, memory, rows, service, session
 from worker.service import Worker
 
 PARAMETERS = np.array([0.5, -1.0, 2.0, 0.25])
@@ -687,21 +687,22 @@ async def test_a_worker_that_is_asked_to_leave_finishes_its_round(master):
     await link.hear(wire.Drain)
     assert worker.health()[1]["state"] == "draining"
     await link.hear_work(2, 1)
-    await link.send(wire.StopRound(stamp))
-    assert isinstance(await link.hear(), wire.Goodbye)
+    await link.send(wire.StopRound(stamp), wire.Goodbye("drained"))
     assert await done(task) == 0
 
 
-async def test_a_newer_round_ends_the_last_one_of_a_worker_that_leaves(master):
+async def test_a_worker_that_leaves_takes_part_in_a_round_that_began_before_its_master_heard(master):
     _, task = master.work()
     link = await master.link()
     await link.welcome(master.order((0,)))
     await link.start(0, PARAMETERS)
     await link.hear(wire.ChunkFinished)
-    await link.send(wire.Drain())
+    await link.send(wire.StopRound(link.at(0)), wire.Drain())
     await link.hear(wire.Drain)
-    await link.start(1, PARAMETERS)
-    await link.hear(wire.Goodbye)
+    stamp = await link.start(1, PARAMETERS)
+    assert (await link.hear(wire.ChunkFinished)).stamp == stamp
+    await link.send(wire.StopRound(stamp), wire.Goodbye("drained"))
+    assert await link.hear() is None
     assert await done(task) == 0
 
 
@@ -720,10 +721,13 @@ async def test_a_worker_waits_for_the_end_of_its_last_round_only_so_long(master,
     assert 0.2 <= time.monotonic() - begun < 1.0
 
 
-async def test_a_worker_without_a_round_leaves_at_once(master):
+async def test_a_spare_leaves_at_once(master):
     worker, task = master.work()
     link = await master.link()
-    await link.welcome(master.order((0,)))
+    await link.send(wire.Welcome("run", "test", 1))
+    async with asyncio.timeout(5):
+        while worker.health()[1]["state"] != "spare":
+            await asyncio.sleep(0.01)
     worker.stop()
     assert not (await link.hear(wire.Goodbye)).retry
     assert await done(task) == 0
@@ -830,3 +834,93 @@ async def test_what_befell_a_worker_is_remembered_over_links(master):
     await link.welcome(order, incarnation=2)
     await link.start(1, PARAMETERS, run_seconds=0.5)
     assert (await link.hear(wire.ChunkFinished)).seconds < 0.3
+
+
+# ---- spares ---------------------------------------------------------------------------------------------
+
+
+async def as_spare(master, *chunks: int, **options):
+    """A worker that was welcomed as a spare and told to load the rows of ``chunks`` ahead."""
+    worker, _ = master.work(**options)
+    link = await master.link()
+    await link.send(wire.Welcome("run", "test", 1))
+    await link.send(wire.Prefetch("run", master.order(chunks).data))
+    return worker, link
+
+
+async def until_rows(worker: Worker, n_rows: int) -> None:
+    async with asyncio.timeout(5):
+        while counted(worker, "fetched_rows_total") < n_rows:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_spare_that_loaded_ahead_fetches_nothing_when_it_gets_the_place(master):
+    worker, link = await as_spare(master, 4, 2, 0)
+    await until_rows(worker, 15)
+    assert master.fetched == [(20, 25), (10, 15), (0, 5)]
+    await link.welcome(master.order((2, 4)), incarnation=2)
+    assert len(master.fetched) == 3
+    await link.start(0, PARAMETERS)
+    assert {(await link.hear(wire.ChunkFinished)).chunk for _ in range(2)} == {2, 4}
+
+
+async def test_a_place_breaks_loading_ahead_off_and_keeps_what_came(master):
+    delivered = 0
+
+    def slow(header):
+        nonlocal delivered
+        delivered += 1
+        time.sleep(0.1)
+        return header
+
+    master.spoil = slow
+    worker, link = await as_spare(master, 4, 2, 0, 1, 3)
+    await until_rows(worker, 5)
+    await link.welcome(master.order((4, 5)), incarnation=2)
+    assert (25, 30) in master.fetched
+    assert master.fetched.count((20, 25)) == 1
+    assert (15, 20) not in master.fetched
+
+
+async def test_a_newer_wish_replaces_the_one_before(master):
+    worker, link = await as_spare(master, 0)
+    await until_rows(worker, 5)
+    await link.send(wire.Prefetch("run", master.order((0, 3)).data))
+    await until_rows(worker, 10)
+    assert master.fetched == [(0, 5), (15, 20)]
+
+
+async def test_who_has_a_place_loads_nothing_ahead(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0,)))
+    await link.send(wire.Prefetch("run", master.order((3,)).data))
+    await link.hear_nothing()
+    assert master.fetched == [(0, 5)]
+
+
+async def test_loading_ahead_takes_half_of_the_free_memory_at_most(master, monkeypatch):
+    free = iter([1000, 900, 600, 400])
+    monkeypatch.setattr(ahead.memory, "available_bytes", lambda: next(free, 400))
+    monkeypatch.setattr(rows.memory, "require", lambda n_bytes, purpose: None)
+    worker, link = await as_spare(master, 0, 1, 2, 3)
+    await until_rows(worker, 10)
+    await link.hear_nothing()
+    assert master.fetched == [(0, 5), (5, 10)]
+
+
+async def test_rows_that_another_plan_needs_as_well_are_not_fetched_again(master):
+    """The ranges of a plan with other chunks: [0, 15), [15, 30) instead of six of five rows."""
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1)))
+    data = dataclasses.replace(master.order().data, ranges=(wire.RowRange(0, 0, 15),))
+    await link.welcome(master.order(data=data, epoch=2), incarnation=2)
+    assert master.fetched == [(0, 5), (5, 10), (10, 15)]
+    assert counted(worker, "fetched_rows_total") == 15
+    await link.start(0, PARAMETERS)
+    report = await link.hear(wire.ChunkFinished)
+    assert (report.rows, report.stamp.epoch) == (15, 2)
+    X, y = master.data.X[:15], master.data.y[:15]
+    residuals = X @ PARAMETERS[:3] + PARAMETERS[3] - y
+    assert report.loss_sum == pytest.approx(0.5 * residuals @ residuals)

@@ -140,6 +140,7 @@ RESPONSES = st.one_of(
     st.builds(f.NextChunk, STAMPS, st.lists(U32, max_size=5).map(tuple)),
     st.builds(f.Collect, STAMPS, U32, terms(), U32),
     st.builds(f.StopRound, STAMPS),
+    st.builds(lambda order: f.Prefetch("run", order.data, order.compute_dtype), orders()),
     st.just(f.Drain()),
     st.just(f.Alive()),
     GOODBYES,

@@ -11,6 +11,7 @@ from common.wire.control import (
     Ending,
     RoundsRequest,
     RunStatus,
+    Scaled,
     WatchedRounds,
     WorkerStatus,
     decode_accepted,
@@ -44,6 +45,11 @@ STATUS = RunStatus(
     elapsed_seconds=3.25,
     package_version="0.1.0",
     last_record_json="{}",
+    n_wanted=6,
+    n_replans=2,
+    verify="sample",
+    quarantined=("w-3", "w-5"),
+    rounds_undone=4,
 )
 WORKERS = [
     WorkerStatus(0, "a", "computing", 1, 3, 0.5, 0.0, 2, 7),
@@ -59,6 +65,9 @@ class Run:
         self.reasons.append(reason)
         return len(self.reasons) == 1
 
+    async def scale(self, n_workers: int) -> Scaled:
+        return Scaled(True, "waits") if n_workers <= 12 else Scaled(False, f"{n_workers} are too many")
+
     def watch(self, known):
         return None if known.run == "crowded" else self.answers(known)
 
@@ -70,7 +79,7 @@ class Run:
 @asynccontextmanager
 async def control_of(run: Run):
     server = grpc.aio.server(options=rpc.server_options())
-    handler = rpc.control_handler(lambda: STATUS, lambda: WORKERS, run.stop, run.watch)
+    handler = rpc.control_handler(lambda: STATUS, lambda: WORKERS, run.stop, run.scale, run.watch)
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -86,6 +95,8 @@ async def test_an_operator_asks_and_stops():
         assert await control.list_workers() == WORKERS
         assert await control.stop_run("enough") is True
         assert await control.stop_run("again") is False
+        assert await control.scale_run(12) == Scaled(True, "waits")
+        assert await control.scale_run(13) == Scaled(False, "13 are too many")
     assert run.reasons == ["enough", "again"]
 
 

@@ -17,6 +17,10 @@ def test_ten_minutes_hold_more_than_200_faults_of_all_kinds_equally_often():
         assert len(plan) > 200
         assert set(counts) == set(KINDS)
         assert len(KINDS) >= 10
+        kills = [fault.at_seconds for fault in plan if fault.kind == "kill master"]
+        assert len(kills) >= 10
+        assert max(kills) <= 0.7 * 590.0
+        del counts["kill master"]
         assert max(counts.values()) - min(counts.values()) <= 1
         assert [fault.at_seconds for fault in plan] == sorted(fault.at_seconds for fault in plan)
 
@@ -29,4 +33,5 @@ def test_faults_befall_a_worker_or_the_master():
 
 
 def test_only_the_wanted_kinds_are_planned():
-    assert {fault.kind for fault in make_plan(1, 100.0, 4, 1.0, ("kill", "cut"))} == {"kill", "cut"}
+    for kinds in (("kill", "cut"), ("kill master",)):
+        assert {fault.kind for fault in make_plan(1, 100.0, 4, 1.0, kinds)} == set(kinds)

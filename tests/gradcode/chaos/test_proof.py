@@ -120,7 +120,7 @@ def test_what_need_not_have_consequences_need_not_be_told(folder):
 def test_a_killed_master_takes_its_notes_along_and_superseded_rounds_are_read(folder):
     for number in range(N_ROUNDS):
         edit(folder, number, events=[], stragglers=[], lost=[])
-    edit(folder, 5, events=["the run is resumed at round 5"])
+    edit(folder, 5, events=["the master was started again: it goes on with round 5"])
     kill = injected("kill master", at_seconds=14.0)
     found = account([injected("kill"), injected("kill", at_seconds=100.0), kill], folder)
     assert found.with_master == {"kill": 1}

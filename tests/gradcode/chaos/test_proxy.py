@@ -96,7 +96,6 @@ async def test_one_piece_is_mangled_in_one_direction(gate, echo, kind, upwards):
         assert await ended(reader)
     else:
         # What comes after it is whole again.
-        await asyncio.sleep(0.05)
         writer.write(b"THE END" * 10)
         async with asyncio.timeout(5):
             back = await reader.readuntil(b"THE END" * 10)

@@ -7,10 +7,10 @@ from gradcode.chaos.vitals import MOST_BYTES, Life, Vitals, growth_of, read_vita
 
 
 def life(once: bool = False, **grown: int) -> Life:
-    """115 s of a process; in its last quarter it holds so much more, all the time more or at once."""
+    """120 s of a process; in its last quarter it holds so much more, all the time more or at once."""
     made = Life("w0", 1, 0.0)
-    for second in range(115):
-        quarter = max(0, second - 15) // 25
+    for second in range(120):
+        quarter = max(0, second - 20) // 25
         share = float(quarter >= 2) if once else quarter / 3
         values = {name: start + round(share * grown.get(name, 0)) for name, start in START.items()}
         made.samples.append(Vitals(second, **values))

@@ -16,7 +16,8 @@ import master.arithmetic
 import master.intake
 from common.codes import CODES
 from common.codes.base import Decoding, decode
-from gradcode.lab.failure_search import Found, ending, main, search
+from gradcode.lab import playing
+from gradcode.lab.failure_search import Found, ending, main, play_seed, search
 from gradcode.lab.invariants import BrokenInvariant
 from gradcode.lab.lies import LIES
 from gradcode.lab.playing import play, play_twice
@@ -26,6 +27,7 @@ from master.bookkeeping import Ledger
 from master.chronicle import Chronicle
 from master.collecting import Collecting
 from master.examination import Examination
+from master.keeping import Keeping
 from master.policies import Verdict
 from master.round import Round
 from master.training import Training
@@ -44,7 +46,7 @@ def test_1500_random_runs_break_no_invariant():
     assert set(found.endings) == {"done", "failed", "interrupted", "waits for a lost frame"}
     frames = {f"frame {kind}" for kind in ("twice", "later", "replayed", "lost")}
     lies = {f"lie {kind}" for kind in LIES if kind != "digest"}
-    assert set(found.faults) - lies == {*ACTIONS, *frames, "freeze", "death"}
+    assert set(found.faults) - lies == {*ACTIONS, *frames, "freeze", "death", "master killed"}
     assert len(set(found.faults) & lies) >= 4
     assert found.codes.keys() == CODES.keys()
 
@@ -356,3 +358,29 @@ def test_counts_of_faults_add_up():
     assert found.faults == Counter(cut=3)
     assert found.endings == Counter({ending(played): 2})
     assert np.isfinite(played.seconds)
+
+
+def test_a_frame_from_before_a_restart_that_counts_is_found(monkeypatch):
+    """Links of a second start with the incarnations of the first."""
+    after_a_kill = playing._Stage.after_a_kill
+
+    def with_former_incarnations(stage):
+        stage.incarnations = -(1 << playing.STARTS_SHIFT)
+        return after_a_kill(stage)
+
+    assert play_seed(299)[1].faults["master killed"] == 1
+    monkeypatch.setattr(playing._Stage, "after_a_kill", with_former_incarnations)
+    with pytest.raises(BrokenInvariant, match="honest workers break no rule"):
+        play_seed(299)
+
+
+def test_a_snapshot_of_the_wrong_round_is_found(monkeypatch):
+    snapshot = Keeping.snapshot
+
+    def too_late(keeping):
+        held = snapshot(keeping)
+        return replace(held, round=held.round + 1)
+
+    monkeypatch.setattr(Keeping, "snapshot", too_late)
+    with pytest.raises(BrokenInvariant, match="records come in order"):
+        play_seed(55)

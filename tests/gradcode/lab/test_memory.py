@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 
 from common.experiment import Experiment
 from gradcode.lab.learning import simulate
-from gradcode.lab.memory import no_search_for_cycles
+from gradcode.lab.memory import LARGE_PAGE_BYTES, MANY_WORKERS, ask_for_large_pages, no_search_for_cycles
 
 
 @pytest.mark.parametrize("learning", [False, True])
@@ -30,3 +31,13 @@ def test_who_does_not_search_is_left_alone():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_large_pages_are_asked_for_when_there_are_many_workers_and_change_nothing():
+    held = [[number, float(number)] for number in range(100_000)]
+    assert ask_for_large_pages(100) == 0
+    asked = ask_for_large_pages(MANY_WORKERS)
+    assert asked % LARGE_PAGE_BYTES == 0
+    assert held == [[number, float(number)] for number in range(100_000)]
+    if Path("/sys/kernel/mm/transparent_hugepage").exists():
+        assert asked > 0

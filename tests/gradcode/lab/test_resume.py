@@ -19,7 +19,7 @@ from master.arithmetic import Arithmetic
 from master.deadlines import NoDeadline
 from master.optimizers import ConstantRate, make_optimizer
 from master.settings import RunSettings
-from master.snapshot import Snapshot
+from master.snapshot import Origin, Snapshot
 
 CODES = (
     "fractional_repetition(n, 1)",
@@ -84,7 +84,7 @@ def test_a_master_killed_at_any_instant_comes_to_the_same(code):
             if kept is not None:
                 learning.arithmetic.optimizer.restore(kept[1])
             resumed = None if kept is None else through_json(kept[0])
-            sim = Simulator(settings(code), DELAYS, N, NETWORK, learning, resumed=resumed)
+            sim = Simulator(settings(code), DELAYS, N, NETWORK, learning, origin=Origin(resumed))
             assert sim.training.run_seconds(0.0) == (0.0 if kept is None else kept[0].run_seconds)
             # The first starts are killed, each a while after its beginning.
             sim.play(until=rng.uniform(0.0, 0.6 * whole.now) if starts < 3 else float("inf"))
@@ -109,7 +109,7 @@ def test_what_was_learnt_of_workers_is_known_after_a_restart():
     first.play(until=0.4)
     snapshot = through_json(first.kept[0])
     assert snapshot.round % 5 == 0
-    again = Simulator(timed(CODES[2]), DELAYS, N, NETWORK, resumed=snapshot)
+    again = Simulator(timed(CODES[2]), DELAYS, N, NETWORK, origin=Origin(snapshot))
     again.play(until=0.01)
     paces = again.training.experience.paces
     assert paces.seconds.keys() == set(range(N))
@@ -122,7 +122,7 @@ def test_another_worker_at_a_place_is_not_taken_for_the_one_before():
     first = Simulator(timed(CODES[0]), DELAYS, N, NETWORK)
     first.play(until=0.4)
     snapshot = through_json(first.kept[0])
-    again = Simulator(timed(CODES[0]), DELAYS, 0, NETWORK, resumed=snapshot)
+    again = Simulator(timed(CODES[0]), DELAYS, 0, NETWORK, origin=Origin(snapshot))
     for name in ("w3", "new", "w0", "w1"):
         again.at(0.0, lambda name=name: again.join(name))
     again.play(until=0.002)
@@ -140,10 +140,10 @@ def test_a_run_goes_on_with_as_many_as_there_were():
     first.play(until=0.4)
     snapshot = through_json(first.kept[0])
     assert snapshot.n_linked == N - 1
-    again = Simulator(timed(CODES[0]), DELAYS, N - 1, NETWORK, resumed=snapshot)
+    again = Simulator(timed(CODES[0]), DELAYS, N - 1, NETWORK, origin=Origin(snapshot))
     again.play(until=1.0)
     assert again.records
-    lonely = Simulator(timed(CODES[0]), DELAYS, N - 2, NETWORK, resumed=snapshot)
+    lonely = Simulator(timed(CODES[0]), DELAYS, N - 2, NETWORK, origin=Origin(snapshot))
     lonely.play(until=1.0)
     assert not lonely.records
 

@@ -158,6 +158,7 @@ def test_every_metric_of_a_run_is_shown_somewhere(known):
         "gradcode_straggler_chunks_used_total",
         "gradcode_worker_chunks_total",
         "gradcode_worker_fetched_ranges_total",
+        "gradcode_worker_fetched_rows_total",
         "gradcode_worker_late_chunks_total",
         "gradcode_worker_messages_total",
         "gradcode_worker_protocol_errors_total",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%common/wire/gradcode/v1/control.proto\x12\x0bgradcode.v1\"\x12\n\x10GetStatusRequest\"\x8f\x04\n\x11GetStatusResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x10\n\x08run_name\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x12\n\x05round\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x16\n\x0erounds_planned\x18\x06 \x01(\x04\x12\x11\n\x04loss\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05score\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x0crounds_exact\x18\t \x01(\x04\x12\x1a\n\x12rounds_approximate\x18\n \x01(\x04\x12\x15\n\rrounds_failed\x18\x0b \x01(\x04\x12\x1d\n\x10\x64\x65\x61\x64line_seconds\x18\x0c \x01(\x01H\x03\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\r \x01(\t\x12\r\n\x05\x65poch\x18\x0e \x01(\x04\x12\x10\n\x08n_places\x18\x0f \x01(\r\x12\x10\n\x08n_linked\x18\x10 \x01(\r\x12\x10\n\x08n_spares\x18\x11 \x01(\r\x12\x12\n\nrun_folder\x18\x12 \x01(\t\x12\x1c\n\x14started_unix_seconds\x18\x13 \x01(\x01\x12\x17\n\x0f\x65lapsed_seconds\x18\x14 \x01(\x01\x12\x17\n\x0fpackage_version\x18\x15 \x01(\t\x12\x18\n\x10last_record_json\x18\x16 \x01(\tB\x08\n\x06_roundB\x07\n\x05_lossB\x08\n\x06_scoreB\x13\n\x11_deadline_seconds\"\x14\n\x12ListWorkersRequest\"A\n\x13ListWorkersResponse\x12*\n\x07workers\x18\x01 \x03(\x0b\x32\x19.gradcode.v1.WorkerStatus\"\x86\x02\n\x0cWorkerStatus\x12\x12\n\x05place\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x0bworker_name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x17\n\x0f\x63hunks_finished\x18\x04 \x01(\r\x12\x0c\n\x04load\x18\x05 \x01(\r\x12\x1e\n\x11seconds_per_chunk\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11last_seen_seconds\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\tstraggles\x18\x08 \x01(\x04\x12\x0e\n\x06rounds\x18\t \x01(\x04\x42\x08\n\x06_placeB\x14\n\x12_seconds_per_chunkB\x14\n\x12_last_seen_seconds\" \n\x0eStopRunRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"#\n\x0fStopRunResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\"?\n\x12WatchRoundsRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_after\"\x80\x01\n\x13WatchRoundsResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x14\n\x0crecords_json\x18\x02 \x03(\t\x12\x0e\n\x06missed\x18\x03 \x01(\x04\x12+\n\x06\x65nding\x18\x04 \x01(\x0b\x32\x16.gradcode.v1.RunEndingH\x00\x88\x01\x01\x42\t\n\x07_ending\".\n\tRunEnding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\texit_code\x18\x02 \x01(\r2\xc8\x02\n\x0e\x43ontrolService\x12J\n\tGetStatus\x12\x1d.gradcode.v1.GetStatusRequest\x1a\x1e.gradcode.v1.GetStatusResponse\x12P\n\x0bListWorkers\x12\x1f.gradcode.v1.ListWorkersRequest\x1a .gradcode.v1.ListWorkersResponse\x12\x44\n\x07StopRun\x12\x1b.gradcode.v1.StopRunRequest\x1a\x1c.gradcode.v1.StopRunResponse\x12R\n\x0bWatchRounds\x12\x1f.gradcode.v1.WatchRoundsRequest\x1a .gradcode.v1.WatchRoundsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%common/wire/gradcode/v1/control.proto\x12\x0bgradcode.v1\"\x12\n\x10GetStatusRequest\"\x82\x05\n\x11GetStatusResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x10\n\x08run_name\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x12\n\x05round\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x16\n\x0erounds_planned\x18\x06 \x01(\x04\x12\x11\n\x04loss\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05score\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x0crounds_exact\x18\t \x01(\x04\x12\x1a\n\x12rounds_approximate\x18\n \x01(\x04\x12\x15\n\rrounds_failed\x18\x0b \x01(\x04\x12\x1d\n\x10\x64\x65\x61\x64line_seconds\x18\x0c \x01(\x01H\x03\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\r \x01(\t\x12\r\n\x05\x65poch\x18\x0e \x01(\x04\x12\x10\n\x08n_places\x18\x0f \x01(\r\x12\x10\n\x08n_linked\x18\x10 \x01(\r\x12\x10\n\x08n_spares\x18\x11 \x01(\r\x12\x12\n\nrun_folder\x18\x12 \x01(\t\x12\x1c\n\x14started_unix_seconds\x18\x13 \x01(\x01\x12\x17\n\x0f\x65lapsed_seconds\x18\x14 \x01(\x01\x12\x17\n\x0fpackage_version\x18\x15 \x01(\t\x12\x18\n\x10last_record_json\x18\x16 \x01(\t\x12\x15\n\x08n_wanted\x18\x19 \x01(\rH\x04\x88\x01\x01\x12\x11\n\tn_replans\x18\x1a \x01(\x04\x12\x0e\n\x06verify\x18\x1b \x01(\t\x12\x13\n\x0bquarantined\x18\x1c \x03(\t\x12\x15\n\rrounds_undone\x18\x1d \x01(\x04\x42\x08\n\x06_roundB\x07\n\x05_lossB\x08\n\x06_scoreB\x13\n\x11_deadline_secondsB\x0b\n\t_n_wanted\"\x14\n\x12ListWorkersRequest\"A\n\x13ListWorkersResponse\x12*\n\x07workers\x18\x01 \x03(\x0b\x32\x19.gradcode.v1.WorkerStatus\"\x86\x02\n\x0cWorkerStatus\x12\x12\n\x05place\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x0bworker_name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x17\n\x0f\x63hunks_finished\x18\x04 \x01(\r\x12\x0c\n\x04load\x18\x05 \x01(\r\x12\x1e\n\x11seconds_per_chunk\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11last_seen_seconds\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\tstraggles\x18\x08 \x01(\x04\x12\x0e\n\x06rounds\x18\t \x01(\x04\x42\x08\n\x06_placeB\x14\n\x12_seconds_per_chunkB\x14\n\x12_last_seen_seconds\" \n\x0eStopRunRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"#\n\x0fStopRunResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\"$\n\x0fScaleRunRequest\x12\x11\n\tn_workers\x18\x01 \x01(\r\"4\n\x10ScaleRunResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x12WatchRoundsRequest\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x12\n\x05\x61\x66ter\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_after\"\x80\x01\n\x13WatchRoundsResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x14\n\x0crecords_json\x18\x02 \x03(\t\x12\x0e\n\x06missed\x18\x03 \x01(\x04\x12+\n\x06\x65nding\x18\x04 \x01(\x0b\x32\x16.gradcode.v1.RunEndingH\x00\x88\x01\x01\x42\t\n\x07_ending\".\n\tRunEnding\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x11\n\texit_code\x18\x02 \x01(\r2\x91\x03\n\x0e\x43ontrolService\x12J\n\tGetStatus\x12\x1d.gradcode.v1.GetStatusRequest\x1a\x1e.gradcode.v1.GetStatusResponse\x12P\n\x0bListWorkers\x12\x1f.gradcode.v1.ListWorkersRequest\x1a .gradcode.v1.ListWorkersResponse\x12\x44\n\x07StopRun\x12\x1b.gradcode.v1.StopRunRequest\x1a\x1c.gradcode.v1.StopRunResponse\x12G\n\x08ScaleRun\x12\x1c.gradcode.v1.ScaleRunRequest\x1a\x1d.gradcode.v1.ScaleRunResponse\x12R\n\x0bWatchRounds\x12\x1f.gradcode.v1.WatchRoundsRequest\x1a .gradcode.v1.WatchRoundsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=54
   _globals['_GETSTATUSREQUEST']._serialized_end=72
   _globals['_GETSTATUSRESPONSE']._serialized_start=75
-  _globals['_GETSTATUSRESPONSE']._serialized_end=602
-  _globals['_LISTWORKERSREQUEST']._serialized_start=604
-  _globals['_LISTWORKERSREQUEST']._serialized_end=624
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=626
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=691
-  _globals['_WORKERSTATUS']._serialized_start=694
-  _globals['_WORKERSTATUS']._serialized_end=956
-  _globals['_STOPRUNREQUEST']._serialized_start=958
-  _globals['_STOPRUNREQUEST']._serialized_end=990
-  _globals['_STOPRUNRESPONSE']._serialized_start=992
-  _globals['_STOPRUNRESPONSE']._serialized_end=1027
-  _globals['_WATCHROUNDSREQUEST']._serialized_start=1029
-  _globals['_WATCHROUNDSREQUEST']._serialized_end=1092
-  _globals['_WATCHROUNDSRESPONSE']._serialized_start=1095
-  _globals['_WATCHROUNDSRESPONSE']._serialized_end=1223
-  _globals['_RUNENDING']._serialized_start=1225
-  _globals['_RUNENDING']._serialized_end=1271
-  _globals['_CONTROLSERVICE']._serialized_start=1274
-  _globals['_CONTROLSERVICE']._serialized_end=1602
+  _globals['_GETSTATUSRESPONSE']._serialized_end=717
+  _globals['_LISTWORKERSREQUEST']._serialized_start=719
+  _globals['_LISTWORKERSREQUEST']._serialized_end=739
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=741
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=806
+  _globals['_WORKERSTATUS']._serialized_start=809
+  _globals['_WORKERSTATUS']._serialized_end=1071
+  _globals['_STOPRUNREQUEST']._serialized_start=1073
+  _globals['_STOPRUNREQUEST']._serialized_end=1105
+  _globals['_STOPRUNRESPONSE']._serialized_start=1107
+  _globals['_STOPRUNRESPONSE']._serialized_end=1142
+  _globals['_SCALERUNREQUEST']._serialized_start=1144
+  _globals['_SCALERUNREQUEST']._serialized_end=1180
+  _globals['_SCALERUNRESPONSE']._serialized_start=1182
+  _globals['_SCALERUNRESPONSE']._serialized_end=1234
+  _globals['_WATCHROUNDSREQUEST']._serialized_start=1236
+  _globals['_WATCHROUNDSREQUEST']._serialized_end=1299
+  _globals['_WATCHROUNDSRESPONSE']._serialized_start=1302
+  _globals['_WATCHROUNDSRESPONSE']._serialized_end=1430
+  _globals['_RUNENDING']._serialized_start=1432
+  _globals['_RUNENDING']._serialized_end=1478
+  _globals['_CONTROLSERVICE']._serialized_start=1481
+  _globals['_CONTROLSERVICE']._serialized_end=1882
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("run", "run_name", "phase", "detail", "round", "rounds_planned", "loss", "score", "rounds_exact", "rounds_approximate", "rounds_failed", "deadline_seconds", "code", "epoch", "n_places", "n_linked", "n_spares", "run_folder", "started_unix_seconds", "elapsed_seconds", "package_version", "last_record_json")
+    __slots__ = ("run", "run_name", "phase", "detail", "round", "rounds_planned", "loss", "score", "rounds_exact", "rounds_approximate", "rounds_failed", "deadline_seconds", "code", "epoch", "n_places", "n_linked", "n_spares", "run_folder", "started_unix_seconds", "elapsed_seconds", "package_version", "last_record_json", "n_wanted", "n_replans", "verify", "quarantined", "rounds_undone")
     RUN_FIELD_NUMBER: _ClassVar[int]
     RUN_NAME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,11 @@ class GetStatusResponse(_message.Message):
     ELAPSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PACKAGE_VERSION_FIELD_NUMBER: _ClassVar[int]
     LAST_RECORD_JSON_FIELD_NUMBER: _ClassVar[int]
+    N_WANTED_FIELD_NUMBER: _ClassVar[int]
+    N_REPLANS_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_UNDONE_FIELD_NUMBER: _ClassVar[int]
     run: str
     run_name: str
     phase: str
@@ -56,7 +61,12 @@ class GetStatusResponse(_message.Message):
     elapsed_seconds: float
     package_version: str
     last_record_json: str
-    def __init__(self, run: _Optional[str] = ..., run_name: _Optional[str] = ..., phase: _Optional[str] = ..., detail: _Optional[str] = ..., round: _Optional[int] = ..., rounds_planned: _Optional[int] = ..., loss: _Optional[float] = ..., score: _Optional[float] = ..., rounds_exact: _Optional[int] = ..., rounds_approximate: _Optional[int] = ..., rounds_failed: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., code: _Optional[str] = ..., epoch: _Optional[int] = ..., n_places: _Optional[int] = ..., n_linked: _Optional[int] = ..., n_spares: _Optional[int] = ..., run_folder: _Optional[str] = ..., started_unix_seconds: _Optional[float] = ..., elapsed_seconds: _Optional[float] = ..., package_version: _Optional[str] = ..., last_record_json: _Optional[str] = ...) -> None: ...
+    n_wanted: int
+    n_replans: int
+    verify: str
+    quarantined: _containers.RepeatedScalarFieldContainer[str]
+    rounds_undone: int
+    def __init__(self, run: _Optional[str] = ..., run_name: _Optional[str] = ..., phase: _Optional[str] = ..., detail: _Optional[str] = ..., round: _Optional[int] = ..., rounds_planned: _Optional[int] = ..., loss: _Optional[float] = ..., score: _Optional[float] = ..., rounds_exact: _Optional[int] = ..., rounds_approximate: _Optional[int] = ..., rounds_failed: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., code: _Optional[str] = ..., epoch: _Optional[int] = ..., n_places: _Optional[int] = ..., n_linked: _Optional[int] = ..., n_spares: _Optional[int] = ..., run_folder: _Optional[str] = ..., started_unix_seconds: _Optional[float] = ..., elapsed_seconds: _Optional[float] = ..., package_version: _Optional[str] = ..., last_record_json: _Optional[str] = ..., n_wanted: _Optional[int] = ..., n_replans: _Optional[int] = ..., verify: _Optional[str] = ..., quarantined: _Optional[_Iterable[str]] = ..., rounds_undone: _Optional[int] = ...) -> None: ...
 
 class ListWorkersRequest(_message.Message):
     __slots__ = ()
@@ -101,6 +111,20 @@ class StopRunResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     def __init__(self, accepted: bool = ...) -> None: ...
+
+class ScaleRunRequest(_message.Message):
+    __slots__ = ("n_workers",)
+    N_WORKERS_FIELD_NUMBER: _ClassVar[int]
+    n_workers: int
+    def __init__(self, n_workers: _Optional[int] = ...) -> None: ...
+
+class ScaleRunResponse(_message.Message):
+    __slots__ = ("accepted", "reason")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    reason: str
+    def __init__(self, accepted: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WatchRoundsRequest(_message.Message):
     __slots__ = ("run", "after")

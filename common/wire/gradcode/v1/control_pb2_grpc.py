@@ -50,6 +50,11 @@ class ControlServiceStub(object):
                 request_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.SerializeToString,
                 response_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.FromString,
                 _registered_method=True)
+        self.ScaleRun = channel.unary_unary(
+                '/gradcode.v1.ControlService/ScaleRun',
+                request_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunRequest.SerializeToString,
+                response_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunResponse.FromString,
+                _registered_method=True)
         self.WatchRounds = channel.unary_stream(
                 '/gradcode.v1.ControlService/WatchRounds',
                 request_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.WatchRoundsRequest.SerializeToString,
@@ -82,6 +87,13 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScaleRun(self, request, context):
+        """Have another number of workers from the next round on, or as soon as so many are there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchRounds(self, request, context):
         """The newest rounds, then every new one, then how the run ended. The first answer comes at once; later
         ones at most 5 seconds apart, empty if nothing happened. RESOURCE_EXHAUSTED when too many watch.
@@ -107,6 +119,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.StopRun,
                     request_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.FromString,
                     response_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.SerializeToString,
+            ),
+            'ScaleRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScaleRun,
+                    request_deserializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunRequest.FromString,
+                    response_serializer=common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunResponse.SerializeToString,
             ),
             'WatchRounds': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchRounds,
@@ -196,6 +213,33 @@ class ControlService(object):
             '/gradcode.v1.ControlService/StopRun',
             common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunRequest.SerializeToString,
             common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.StopRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScaleRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gradcode.v1.ControlService/ScaleRun',
+            common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunRequest.SerializeToString,
+            common_dot_wire_dot_gradcode_dot_v1_dot_control__pb2.ScaleRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

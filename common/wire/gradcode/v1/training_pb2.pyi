@@ -41,7 +41,7 @@ class SessionRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "alive", "checksum")
+    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "prefetch", "alive", "checksum")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_ROUND_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class SessionResponse(_message.Message):
     STOP_ROUND_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
     ALIVE_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
@@ -60,9 +61,10 @@ class SessionResponse(_message.Message):
     stop_round: StopRound
     drain: Drain
     goodbye: Goodbye
+    prefetch: Prefetch
     alive: Alive
     checksum: int
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("run", "epoch", "round", "incarnation")
@@ -299,6 +301,16 @@ class Interruption(_message.Message):
     at_seconds: float
     for_seconds: float
     def __init__(self, place: _Optional[int] = ..., kind: _Optional[str] = ..., at_seconds: _Optional[float] = ..., for_seconds: _Optional[float] = ...) -> None: ...
+
+class Prefetch(_message.Message):
+    __slots__ = ("run", "data", "compute_dtype")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    data: DataOrder
+    compute_dtype: Dtype
+    def __init__(self, run: _Optional[str] = ..., data: _Optional[_Union[DataOrder, _Mapping]] = ..., compute_dtype: _Optional[_Union[Dtype, str]] = ...) -> None: ...
 
 class StartRound(_message.Message):
     __slots__ = ("stamp", "run_seconds", "total_bytes", "dtype")
