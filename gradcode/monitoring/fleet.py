@@ -199,9 +199,33 @@ _INSIDE = Row(
     ],
 )
 
+_ANSWERS = Row(
+    "Answers of workers",
+    [
+        Panel(
+            "Values verified a second",
+            "With verify = all or sample: computed again, agreed on by two workers, or found wrong.",
+            [Query(rate("gradcode_values_total", "state"), "{{state}}")],
+            unit="cps",
+            width=12,
+            least=0,
+        ),
+        Panel(
+            "Quarantined workers, rounds undone",
+            "Workers that answered wrongly since the master started, and the rounds that this cost.",
+            [
+                Query("gradcode_quarantined_total{@}", "quarantined"),
+                Query("gradcode_undone_rounds_total{@}", "rounds undone"),
+            ],
+            width=12,
+            least=0,
+        ),
+    ],
+)
+
 FLEET = Dashboard(
     "gradcode-fleet",
     "gradcode: fleet and transport",
     "Who is there, and how do frames and machines do?",
-    [_FLEET, _TRANSPORT, _INSIDE],
+    [_FLEET, _TRANSPORT, _INSIDE, _ANSWERS],
 )
