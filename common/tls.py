@@ -263,17 +263,22 @@ def _handshake(host: str, port: int, context: ssl.SSLContext, name: str, seconds
             socket.create_connection((host, port), seconds) as plain,
             context.wrap_socket(plain, server_hostname=name) as secured,
         ):
-            # A server that refuses just hangs up, after the client has taken the handshake for done; one that
-            # does not has settings to send.
-            return None if secured.recv(1) else _REFUSED
+            return _REFUSED if _hangs_up(secured) else None
     except ssl.SSLCertVerificationError as error:
         return _mistrust(error, name)
     except ssl.SSLError as error:
         return _broken(error)
-    except ConnectionResetError:
-        return _REFUSED
     except OSError:
         return None
+
+
+def _hangs_up(secured: ssl.SSLSocket) -> bool:
+    """Whether a server refuses: it just hangs up, after the client has taken the handshake for done; one that
+    does not refuse has settings to send."""
+    try:
+        return not secured.recv(1)
+    except (ConnectionResetError, ssl.SSLError):
+        return True
 
 
 def _mistrust(error: ssl.SSLCertVerificationError, name: str) -> str:
@@ -286,9 +291,11 @@ def _mistrust(error: ssl.SSLCertVerificationError, name: str) -> str:
     return f"the master's certificate is not of the authority in --tls-ca ({error.verify_message})"
 
 
-def _broken(error: ssl.SSLError) -> str:
+def _broken(error: ssl.SSLError) -> str | None:
     reason = error.reason or ""
-    if "WRONG_VERSION_NUMBER" in reason or "UNEXPECTED_EOF" in reason or "HTTP" in reason:
+    if "EOF" in reason:
+        return None  # too busy, or on its way out
+    if "WRONG_VERSION_NUMBER" in reason or "HTTP" in reason:
         return "what listens there speaks no TLS"
     return f"the TLS handshake fails ({reason.lower().replace('_', ' ') or error})"
 

@@ -144,9 +144,11 @@ class Admission:
         """
         if self._trust is None:
             await asyncio.get_running_loop().create_future()
+        who = caller(context)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.check_certificate(context)
+            if self._trust is not None and who is not None:
+                self._trust.check(who.certificate)
 
 
 def refusal(error: ProtocolError) -> tuple[grpc.StatusCode, str]:

@@ -19,6 +19,8 @@ from common.tls import TlsFiles, check_server
 
 HANDSHAKE_SECONDS = 10.0
 """A connection over which no call came for so long has failed its handshake."""
+LOOK_SECONDS = 0.5
+"""Between two looks at the files for links that are open; at a handshake they are always looked at."""
 MAX_KNOWN = 10_000
 """Callers' addresses and certificates that are remembered."""
 
@@ -37,13 +39,21 @@ class Trust:
 
     Args:
         files: the master's. begun: told of every handshake that begins, from a thread of gRPC's own.
+        clock: monotonic seconds.
 
     Raises:
         InvalidSpec: a master cannot serve with them.
     """
 
-    def __init__(self, files: TlsFiles, begun: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        files: TlsFiles,
+        begun: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._files = files
+        self._clock = clock
+        self._looked_at = clock()
         self._begun = begun
         self._lock = threading.Lock()
         self._stamp = files.stamp
@@ -100,7 +110,9 @@ class Trust:
             ProtocolError: ``expired``: it has, or its authority is trusted no more.
         """
         with self._lock:
-            self._refresh()
+            if self._clock() - self._looked_at >= LOOK_SECONDS:
+                self._looked_at = self._clock()
+                self._refresh()
             until = self._valid.get(certificate)
             if until is None:
                 until = self._judged(certificate)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from common.errors import InvalidSpec
-from common.tls import Roles, check_server, own_roles, tls_files
+from common.tls import Roles, check_server, own_roles, tls_files, trouble
 
 
 def test_a_worker_reads_its_own_name(certificates):
@@ -84,3 +86,19 @@ def test_half_of_the_options_is_named(given, option):
 
 def test_without_options_there_is_no_tls():
     assert tls_files(None, None, None, None) is None
+
+
+def test_a_master_that_hangs_up_at_once_is_not_said_to_lack_tls(certificates):
+    """It may have too many connections; nothing is known about certificates then."""
+    operator = certificates.issue("operator", "operator")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                server.accept()[0].close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        assert trouble("127.0.0.1", server.getsockname()[1], operator) is None
+        assert trouble("127.0.0.1", server.getsockname()[1], None) is None
+        hanging_up.join()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.errors import ProtocolError
 from common.models import ModelShape
-from common.wire.frames import DataOrder, FetchRows, RowRange, Stamp, StopRound, Welcome, WorkOrder
+from common.wire.frames import DataOrder, FetchRows, Prefetch, RowRange, Stamp, StopRound, Welcome, WorkOrder
 from master.membership import Membership
 from master.permits import RowPermits
 
@@ -66,3 +66,13 @@ def test_a_spare_was_told_nothing():
     members.join(1, "a", 0.0)
     permits.note(1, Welcome("run", "name", 1), members)
     assert not permitted(permits, members, "a", 0, 5)
+
+
+def test_what_a_spare_is_to_prepare_is_permitted():
+    permits, members = RowPermits(), Membership(0)
+    members.join(1, "a", 0.0)
+    order = welcome((0, 5)).order
+    assert order is not None
+    permits.note(1, Prefetch("run", order.data, "float64"), members)
+    assert permitted(permits, members, "a", 0, 5)
+    assert not permitted(permits, members, "a", 5, 10)

@@ -258,7 +258,7 @@ MUTANTS: dict[Callable, str] = {
     forgets_a_discard: "every message is used or discarded",
     adds_a_payload_twice: "a payload is added once",
     takes_in_stale_frames: "",
-    takes_in_frames_of_former_links: "every finished chunk is in the record exactly once",
+    takes_in_frames_of_former_links: "",
     decodes_with_a_wrong_coefficient: "a decoding claims the coefficients that its weights achieve",
     calls_everything_exact: "what is called exact is exact",
     loses_a_place_without_asking_others: "",
