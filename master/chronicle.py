@@ -17,6 +17,9 @@ from master.snapshot import by_place
 REMEMBERED_STARTS = 1000
 """For so many rounds back a late chunk can be told how late it is."""
 
+MOST_TOLD = 20_000
+"""So many notes enter the record of a round; of more only the number is kept."""
+
 
 class Chronicle:
     """Writes one record a round; a record whose score is being computed waits for it.
@@ -35,6 +38,7 @@ class Chronicle:
         self.ledger = Ledger(-1, 0, 0.0, None, n_rows)
         self._n_rows = n_rows
         self._told: list[str] = []
+        self._n_untold = 0
         self._waiting: RoundRecord | None = None
         self._starts: dict[int, float] = {}
 
@@ -59,13 +63,21 @@ class Chronicle:
         """
         if not text:
             return []
-        self._told.append(text)
-        return [Note(kind, text, place)]
+        return self.tell([Note(kind, text, place)])
 
     def tell(self, commands: list[Command]) -> list[Command]:
         """Notes made elsewhere enter the record as well."""
-        self._told += [command.text for command in commands if isinstance(command, Note)]
+        for text in (command.text for command in commands if isinstance(command, Note)):
+            # Links that come and go in a round that never ends must not fill the memory.
+            if len(self._told) < MOST_TOLD:
+                self._told.append(text)
+            else:
+                self._n_untold += 1
         return commands
+
+    def _events(self) -> tuple[str, ...]:
+        more = [f"and {self._n_untold} notes more"] if self._n_untold else []
+        return (*self._told, *more)
 
     def open_round(self, number: int, epoch: int, now: float, deadline_seconds: float | None) -> None:
         """A round starts."""
@@ -118,9 +130,9 @@ class Chronicle:
         """The round is over, step included; ``write_down`` brings its record out."""
         assert self.first_started_at is not None
         record = self.ledger.record(
-            verdict.kind, verdict.reason, verdict.steps, self.first_started_at, tuple(self._told)
+            verdict.kind, verdict.reason, verdict.steps, self.first_started_at, self._events()
         )
-        self._told = []
+        self._told, self._n_untold = [], 0
         add_up(self.totals, record)
         self.last_record = self._waiting = record
         return record

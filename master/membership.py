@@ -16,6 +16,9 @@ from master.snapshot import by_place
 SLOW_LINK_ROUNDS = 5
 """A place whose link did not take whole parameters in so many rounds is shown as having too slow a link."""
 
+MOST_FORMER = 4096
+"""Beside two for each place, so many names are remembered with their former places, the newest."""
+
 
 @dataclass(slots=True)
 class Link:
@@ -243,5 +246,8 @@ class Membership:
         self.version += 1
         self.n_linked += 1
         self._seats[place] = link.number
+        self._former.pop(link.name, None)
         self._former[link.name] = place
+        if len(self._former) > MOST_FORMER + 2 * len(self._seats):
+            del self._former[next(iter(self._former))]
         self._last_name[place] = link.name

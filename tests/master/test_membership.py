@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from master.membership import SLOW_LINK_ROUNDS, Link, Membership
+from master.membership import MOST_FORMER, SLOW_LINK_ROUNDS, Link, Membership
 
 
 def places(members: Membership) -> dict[str, int | None]:
@@ -94,3 +94,15 @@ def test_a_link_that_never_takes_whole_parameters_is_too_slow():
     link.written_round = SLOW_LINK_ROUNDS
     link.starts(SLOW_LINK_ROUNDS + 1)
     assert not link.too_slow
+
+
+def test_names_are_remembered_up_to_a_bound_and_the_oldest_is_forgotten():
+    members = Membership(1)
+    most = MOST_FORMER + 2
+    for number in range(most + 5):
+        members.join(number, f"w{number}", now=0.0)
+        members.leave(number)
+    former = list(members.state()["former"])
+    assert len(former) == most
+    assert former[0] == "w5"
+    assert former[-1] == f"w{most + 4}"
