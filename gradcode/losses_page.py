@@ -36,7 +36,7 @@ def losses(code: GradientCode) -> str:
 
     >>> from common.codes.fractional_repetition import fractional_repetition
     >>> losses(fractional_repetition(4, 1))
-    '==+-.'
+    '==+~.'
     """
     signs = [_sign(code, n_lost) for n_lost in range(code.n_workers)]
     return "".join([*signs, NOBODY])

@@ -197,7 +197,7 @@ def test_with_all_messages_there_is_no_floor():
         (lambda: erasurehead(6, 2, 0), "collect", "from 1"),
         (lambda: erasurehead(6, 7, 2), "copies", "from 1 to n_workers = 6"),
         (lambda: erasurehead(6, 2, 3, "mean"), "estimator", "published, rescaled"),
-        (lambda: erasurehead(10**9, 3, 3), "n_workers x load", "at most"),
+        (lambda: erasurehead(10**9, 3, 3), "n_workers", "at most"),
         (lambda: erasures(6, 4, 3), "copies", "such as 3"),
         (lambda: independent_erasures(2, 1.5), "failure", "probability"),
         (lambda: erasures(6, 2, 3).noise_floor(1.0, 10.0, 1.0, 1.0), "rate", "at most"),

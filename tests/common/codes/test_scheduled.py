@@ -130,7 +130,7 @@ def test_few_workers_are_asked_when_many_have_finished_the_same():
         ({"frame": "gilded"}, "frame"),
         ({"frame": "gilded", "n_parts": 2}, "frame"),
         ({"adaptive": 1}, "adaptive"),
-        ({"n_workers": 10**6, "chunks_per_worker": 10**6}, "n_workers x load"),
+        ({"n_workers": 10**5, "chunks_per_worker": 10**6}, "n_workers x load"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(arguments, field):
