@@ -18,6 +18,7 @@ from common.wire import frames as wire
 from common.wire.access import Access, as_worker
 from gradcode.commands_ask import explained
 from master import access, securing, trust
+from master.events import ScaleRequested, StopRequested
 from worker.service import Worker
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -288,3 +289,28 @@ async def test_a_link_ends_when_its_certificate_does(start, files, dial, soon, m
 def test_nobody_there_is_no_trouble_with_tls(files):
     assert trouble("127.0.0.1", 1, files("operator", "operator")) is None
     assert trouble("127.0.0.1", 1, None) is None
+
+
+async def test_workers_get_the_rows_that_another_plan_asks_of_them(start, files):
+    """Of a chunk whose ends move with the plan they fetch only the piece that they lack."""
+    plan = ("workers=3", "code=cyclic_repetition(n, 1)", "rounds=1000000", "evaluate_every=0")
+    running = await start(*plan, "deadline.rule=none", tls=files("master", "master"))
+    names = [f"worker-{number}" for number in range(4)]
+    workers = [
+        Worker(running.master.address, name, access=Access(files("worker", "worker-*"))) for name in names
+    ]
+    ends = [asyncio.create_task(each.run()) for each in workers]
+    training = running.master.driver.training
+    for n_workers in (4, 3, 4):
+        async with asyncio.timeout(20):
+            while len(training.members.links) < 4 or training.round is None:
+                await asyncio.sleep(0.01)
+            running.master.driver.dispatch(ScaleRequested(n_workers))
+            while training.members.n_ready != n_workers or training.members.n_places != n_workers:
+                await asyncio.sleep(0.01)
+    assert await running.metric('gradcode_protocol_errors_total{kind="foreign_rows"}') == 0
+    running.master.driver.dispatch(StopRequested("enough", 0))
+    assert await running.task == 0
+    assert await asyncio.gather(*ends) == [0] * 4
+    rounds = training.chronicle.totals.rounds
+    assert rounds["approximate"] == rounds["failed"] == 0 < rounds["exact"]

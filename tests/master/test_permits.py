@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
 from common.errors import ProtocolError
 from common.models import ModelShape
 from common.wire.frames import DataOrder, FetchRows, Prefetch, RowRange, Stamp, StopRound, Welcome, WorkOrder
 from master.membership import Membership
 from master.permits import RowPermits
+from worker.rowstore import RowStore
 
 SHAPE = ModelShape("linear", n_features=3, n_outputs=1, intercept=True)
 
@@ -36,8 +41,40 @@ def test_what_was_told_is_permitted_and_stays_so_after_another_plan():
     permits.note(1, StopRound(Stamp("run", 1, 0, 1)), members)
     assert all(permitted(permits, members, "a", begin, begin + 5) for begin in (0, 5, 20))
     assert not permitted(permits, members, "a", 10, 15)
-    assert not permitted(permits, members, "a", 0, 10)
+    assert permitted(permits, members, "a", 0, 10), "both were told"
+    assert not permitted(permits, members, "a", 8, 12)
+    assert not permitted(permits, members, "a", 9, 21)
     assert not permitted(permits, members, "c", 0, 5)
+
+
+@given(
+    told=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 6)), max_size=8),
+    begin=st.integers(0, 36),
+    length=st.integers(1, 8),
+)
+def test_exactly_those_rows_are_permitted_that_were_told(told, begin, length):
+    permits, members = RowPermits(), Membership(4)
+    members.join(1, "a", 0.0)
+    for first, n_rows in told:
+        permits.note(1, welcome((first, first + n_rows)), members)
+    rows = {row for first, n_rows in told for row in range(first, first + n_rows)}
+    expected = set(range(begin, begin + length)) <= rows
+    assert permitted(permits, members, "a", begin, begin + length) == expected
+
+
+def test_a_worker_may_fetch_what_another_plan_asks_of_it_and_it_does_not_hold():
+    """Of a chunk whose ends have moved a worker lacks only a piece."""
+    permits, members, store = RowPermits(), Membership(4), RowStore()
+    members.join(1, "a", 0.0)
+    for ranges in (((0, 100), (100, 200)), ((0, 90), (90, 180), (180, 270)), ((0, 110), (220, 330))):
+        frame = welcome(*ranges)
+        assert frame.order is not None
+        permits.note(1, frame, members)
+        for gap in store.missing(frame.order.data, "float64"):
+            assert permitted(permits, members, "a", gap.begin, gap.end)
+            rows = (np.zeros((gap.end - gap.begin, 3)), np.zeros(gap.end - gap.begin))
+            store.put(frame.order.data, gap, "float64", rows)
+        store.rows_of(frame.order.data, "float64")
 
 
 def test_with_its_link_a_worker_loses_what_it_was_told():
