@@ -36,7 +36,8 @@ class Keeping:
         """Whether the numbers are worth keeping."""
         self._plans = plans
         if resumed is not None:
-            plans.epoch, plans.replanning.wanted = resumed.epoch, resumed.wanted
+            plans.epoch = resumed.epoch
+            plans.replanning.restore(resumed.wanted, resumed.n_places)
         self._chronicle = chronicle
         self._experience = experience
         self._members = members
@@ -45,6 +46,7 @@ class Keeping:
         self._formerly: dict[int, str] = {}
         every = (settings.checkpoint_seconds, settings.checkpoint_rounds)
         self._times = CheckpointTimes(*every, now, self.first_round)
+        self._kept = self._decided
 
     def take_up(self) -> None:
         """Remember what is kept, if anything is; the plan is made already."""
@@ -55,6 +57,7 @@ class Keeping:
             self._formerly = self._members.restore(resumed.members)
             self._settling.skips = resumed.skips
             self._settling.verification.restore(resumed.verification)
+        self._kept = self._decided
 
     def is_known(self, place: int) -> bool:
         """Whether the worker that has just taken ``place`` had it when the run was left; true once."""
@@ -80,10 +83,19 @@ class Keeping:
             verification=self._settling.verification.state(),
         )
 
+    @property
+    def _decided(self) -> tuple[int, int | None, int]:
+        """What rounds played again would not decide again: the plan, the wanted workers, who is banned."""
+        plans = self._plans
+        return plans.epoch, plans.replanning.wanted, len(self._settling.verification.quarantined)
+
     def between_rounds(self, now: float) -> list[Command]:
         """A checkpoint, if one is due; asked when the last round that is done is written down."""
-        due = self._times.due(self._chronicle.n_closed, now)
-        return [Checkpoint(self.snapshot())] if due else []
+        decided = self._decided
+        if not self._times.due(self._chronicle.n_closed, now, at_once=decided != self._kept):
+            return []
+        self._kept = decided
+        return [Checkpoint(self.snapshot())]
 
     def at_the_end(self, exit_code: int) -> list[Command]:
         """A last checkpoint of a run that may go on later.

@@ -54,6 +54,11 @@ class Replanning:
         self._empty_since: dict[int, float] = {}
         self._vain = (0, 0)
 
+    def restore(self, wanted: int, n_places: int) -> None:
+        """The run was kept with so many places; when it wants others, it gets them as soon as it can."""
+        self.wanted = wanted
+        self._scaled = wanted != n_places
+
     # ---- what happens -----------------------------------------------------------------------------------
 
     def begin(self, members: Membership, now: float) -> None:

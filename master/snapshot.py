@@ -97,8 +97,14 @@ class CheckpointTimes:
         self._at = now
         self._n_rounds = n_rounds
 
-    def due(self, n_rounds: int, now: float) -> bool:
-        """Whether to make one now that ``n_rounds`` are done; if so, the next is counted from here."""
+    def due(self, n_rounds: int, now: float, at_once: bool = False) -> bool:
+        """Whether to make one now that ``n_rounds`` are done; if so, the next is counted from here.
+
+        With ``at_once`` any round that was done since the last one will do, if there are to be any at all.
+        """
+        if at_once and self.worthwhile(n_rounds):
+            self._at, self._n_rounds = now, n_rounds
+            return True
         by_time = self._every_seconds is not None and now - self._at >= self._every_seconds
         by_rounds = self._every_rounds is not None and n_rounds - self._n_rounds >= self._every_rounds
         if n_rounds <= self._n_rounds or not (by_time or by_rounds):

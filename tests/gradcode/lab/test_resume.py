@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from common.delays import Delays
+from common.spec import make_code
 from gradcode.lab.learning import LocalLearning
 from gradcode.lab.network import Network
 from gradcode.lab.playing import L2, RATE, known_code, world
@@ -156,3 +157,29 @@ def test_a_run_that_may_go_on_leaves_a_last_checkpoint(exit_code, kept):
     assert (sim.kept is not None) is kept
     if kept:
         assert sim.kept[0].round == len(sim.records) > 0
+
+
+def test_what_an_operator_asked_for_is_kept_with_the_round_in_hand():
+    """Rounds that are played again would not ask for it again."""
+    run = RunSettings(
+        make_code=lambda n_workers: make_code("cyclic_repetition(n, 1)", n_workers),
+        n_workers=N,
+        rounds=1000,
+        n_rows=60,
+        learning=False,
+        checkpoint_seconds=1e6,
+    )
+    first = Simulator(run, DELAYS, N, NETWORK)
+    first.play(until=0.4)
+    assert first.kept is None
+    first.feed(ev.ScaleRequested(N - 1))
+    asked_in = first.training.round.number
+    while first.kept is None:
+        first.play(most_events=1)
+    snapshot = through_json(first.kept[0])
+    assert (snapshot.wanted, snapshot.n_places, snapshot.round) == (N - 1, N, asked_in + 1)
+    again = Simulator(run, DELAYS, N, NETWORK, origin=Origin(snapshot))
+    again.play(until=0.5)
+    assert again.training.members.n_places == N - 1
+    first.play(until=first.now + 0.2)
+    assert first.kept[0].epoch == 1, "and so is the new plan"
