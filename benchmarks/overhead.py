@@ -60,7 +60,7 @@ SHARE_LIMIT, ROUND_LIMIT_SECONDS = 0.05, 0.001
 SLOWER_LIMIT, MEMORY_LIMIT_MB = 1.5, 5.0
 """History: so much slower may the last rounds be than the first, and so much may memory grow."""
 
-METRICS = ("record", "protocol_error", "frame_dropped", "bytes_moved", "link_opened", "link_lost", "loop_lag")
+METRICS = ("record", "protocol_error", "link_opened", "link_lost", "loop_lag")
 HISTORY = ("add", "add_chunks", "flush")
 PARTS = ("history", "metrics", "scrape", "page")
 

@@ -13,12 +13,6 @@ class Counters(RoundCounter, Protocol):
     def protocol_error(self, kind: str) -> None:
         """A peer broke the protocol."""
 
-    def frame_dropped(self, kind: str) -> None:
-        """A frame was ``stale`` or ``duplicate``."""
-
-    def bytes_moved(self, direction: str, n: int) -> None:
-        """Payload bytes were ``received`` or ``sent``."""
-
     def link_opened(self) -> None:
         """A worker opened a link."""
 

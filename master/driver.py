@@ -28,6 +28,7 @@ from master.scribe import Scribe
 from master.session import Session
 from master.settings import RunSettings
 from master.snapshot import ANEW, Origin, Snapshot
+from master.traffic import Traffic
 from master.training import Training
 
 FRAME_BYTES = 512 * 1024
@@ -81,7 +82,7 @@ class Driver:
         self._events: deque[ev.Event] = deque()
         self._origin = origin
         self._broken = False
-        self._dropped = {"stale": 0, "duplicate": 0}
+        self._traffic = Traffic()
         self._n_links = 0
         self._n_payloads = 0
         self._shared: tuple[tuple[int, int], int, list[bytes]] = ((-1, -1), 0, [])
@@ -113,7 +114,7 @@ class Driver:
             self._carry_out(self.training.chronicle.note("resumed", text))
         # What was dropped before this start is counted already.
         totals = self.training.chronicle.totals
-        self._dropped = {"stale": totals.stale_frames, "duplicate": totals.duplicate_frames}
+        self._traffic = Traffic(stale=-totals.stale_frames, duplicate=-totals.duplicate_frames)
         self._set_timer()
 
     def dispatch(self, event: ev.Event) -> None:
@@ -129,7 +130,6 @@ class Driver:
             while self._events:
                 self._carry_out(self.training.handle(self._events[0], self.clock()))
                 self._events.popleft()
-            self._count_dropped()
             self._set_timer()
         except Exception as error:
             self._break(error)
@@ -140,12 +140,12 @@ class Driver:
         if not self.finished.done():
             self.finished.set_exception(error)
 
-    def _count_dropped(self) -> None:
-        totals = self.training.chronicle.totals
-        for kind, total in (("stale", totals.stale_frames), ("duplicate", totals.duplicate_frames)):
-            for _ in range(total - self._dropped[kind]):
-                self._counters.frame_dropped(kind)
-            self._dropped[kind] = total
+    @property
+    def traffic(self) -> Traffic:
+        """What went over the links since this start."""
+        own, totals = self._traffic, self.training.chronicle.totals
+        stale, duplicate = own.stale + totals.stale_frames, own.duplicate + totals.duplicate_frames
+        return Traffic(own.received, own.sent, stale, duplicate)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -210,19 +210,19 @@ class Driver:
     def _is_ours(self, stamp: wire.Stamp) -> bool:
         if stamp.run == self.run:
             return True
-        self._counters.frame_dropped("stale")
+        self._traffic.stale += 1
         return False
 
     def _assemble(self, session: Session, frame: wire.MessageFrame) -> None:
         """Put a message together; when it is whole, it is a payload."""
-        self._counters.bytes_moved("received", len(frame.data))
+        self._traffic.received += len(frame.data)
         link = self.training.members.links.get(session.number)
         # Spares have no messages: nothing is set aside for what they call one.
         seated = link is not None and link.place is not None
         mine = link is not None and seated and frame.stamp.incarnation == link.incarnation
         if not self._is_ours(frame.stamp) or not mine or frame.stamp.epoch != self.training.epoch:
             if frame.stamp.run == self.run:
-                self._counters.frame_dropped("stale")
+                self._traffic.stale += 1
             return
         key = (frame.stamp, frame.message)
         if session.assembling != key or session.assembler is None:
@@ -287,7 +287,7 @@ class Driver:
         )
         session.outbox.start_round(command.stamp.round, codec.encode_response(start), pieces)
         session.called_for_round(self.training, self._message_bytes, self.clock())
-        self._counters.bytes_moved("sent", total_bytes)
+        self._traffic.sent += total_bytes
 
     def _message_bytes(self, n_parts: int) -> int:
         return array_bytes_of(self._arithmetic.message_length(n_parts), self._orders.wire_dtype)

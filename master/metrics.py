@@ -22,13 +22,12 @@ from master.counts import Count, Counts, Spreads
 from master.exposition import exposition
 from master.scrape import MAX_PLACES, Scrape
 from master.status import RunStatus
+from master.traffic import Traffic, TrafficFamilies
 
 LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Boundaries of the event loop's lag."""
 
 STAGES = ("collect", "solve", "combine")
-DIRECTIONS = ("received", "sent")
-DROPS = ("stale", "duplicate")
 VALUES = ("audited", "compared", "wrong")
 OTHER = "other"
 PROTOCOL_ERRORS = (
@@ -69,6 +68,7 @@ class MasterMetrics:
         status: how the run stands now; called once at every scrape.
         clock: monotonic seconds, for the lag's window. wall_clock: seconds since 1970, for timestamps.
         max_places: most places with series of their own.
+        traffic: what went over the links; called once at every scrape.
     """
 
     def __init__(
@@ -77,12 +77,13 @@ class MasterMetrics:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         max_places: int = MAX_PLACES,
+        traffic: Callable[[], Traffic] = Traffic,
     ) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._clock = clock
         self._count_rounds()
         self._count_answers()
-        self._count_traffic()
+        self._count_traffic(traffic)
         lag = "How late the event loop was for a timer."
         self._lag = Spreads("gradcode_event_loop_lag_seconds", lag, (), LAG_BUCKETS, self.registry).labels()
         self._scrape = Scrape(status, clock, wall_clock, max_places)
@@ -145,19 +146,14 @@ class MasterMetrics:
             "gradcode_undone_rounds_total", "Rounds whose steps were undone, as wrong answers were in them."
         )
 
-    def _count_traffic(self) -> None:
-        self._bytes = self._counters(
-            "gradcode_bytes_total", "Bytes of parameters and messages on all links.", "direction", DIRECTIONS
-        )
+    def _count_traffic(self, traffic: Callable[[], Traffic]) -> None:
         self._protocol_errors = self._counters(
             "gradcode_protocol_errors_total",
             "Links or calls that ended because the peer broke the protocol.",
             "kind",
             PROTOCOL_ERRORS,
         )
-        self._drops = self._counters(
-            "gradcode_frames_dropped_total", "Frames that came too late or twice.", "kind", DROPS
-        )
+        self.registry.register(TrafficFamilies(traffic))
         self._opened = self._counter("gradcode_links_opened_total", "Links that workers opened.")
         self._lost = self._counter("gradcode_links_lost_total", "Links that ended, for whatever reason.")
 
@@ -194,14 +190,6 @@ class MasterMetrics:
     def protocol_error(self, kind: str) -> None:
         """A peer broke the protocol; ``kind`` as in ProtocolError."""
         self._protocol_errors[kind if kind in self._protocol_errors else OTHER].inc()
-
-    def frame_dropped(self, kind: str) -> None:
-        """A frame was ``stale`` or ``duplicate``."""
-        self._drops[kind].inc()
-
-    def bytes_moved(self, direction: str, n: int) -> None:
-        """``n`` payload bytes were ``received`` or ``sent``."""
-        self._bytes[direction].inc(n)
 
     def link_opened(self) -> None:
         """A worker opened a link and passed the handshake."""

@@ -159,7 +159,9 @@ class Master:
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind addresses, then make the folder, then let workers in."""
-        metrics = MasterMetrics(self._status, max_places=self.options.metrics_places)
+        metrics = MasterMetrics(
+            self._status, max_places=self.options.metrics_places, traffic=lambda: self.driver.traffic
+        )
         limits = build.build_limits(self.experiment)
 
         def count(error: ProtocolError) -> None:

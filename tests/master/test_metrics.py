@@ -19,6 +19,7 @@ from master.metrics import OTHER, PROTOCOL_ERRORS, MasterMetrics
 from master.scrape import WindowMax
 from master.settings import RunSettings
 from master.status import STATES, PlaceStatus, RunStatus, run_status
+from master.traffic import Traffic
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RUN = RunStatus("waiting", "0 of 4 workers are ready", -1, "", 0, None, 0.0, (), ())
@@ -309,13 +310,10 @@ def test_a_value_that_a_round_does_not_have_stays_what_it_was(ended):
 
 
 def test_traffic_is_counted():
-    metrics = MasterMetrics(lambda: NO_RUN)
-    metrics.bytes_moved("received", 100)
-    metrics.bytes_moved("received", 20)
-    metrics.bytes_moved("sent", 7)
-    metrics.frame_dropped("stale")
-    metrics.frame_dropped("duplicate")
-    metrics.frame_dropped("duplicate")
+    traffic = Traffic(received=100)
+    metrics = MasterMetrics(lambda: NO_RUN, traffic=lambda: traffic)
+    traffic.received += 20
+    traffic.sent, traffic.stale, traffic.duplicate = 7, 1, 2
     metrics.link_opened()
     metrics.link_lost()
     shown = samples(metrics)
