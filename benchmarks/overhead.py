@@ -52,7 +52,11 @@ from worker.service import Worker
 
 N_WORKERS = 64
 CODES = {"cyclic_repetition(n, 1)": 200, "scheduled(n, 3, 8)": 30}
-"""Rounds of every code: one with few chunks a round, and the default with 512."""
+"""Rounds of every code: one with 128 chunks a round, and the default with 512."""
+FAST = "cyclic_repetition(n, 1)"
+"""Its rounds are short, and the limit of a round is for them. Rounds of 512 chunks that take no time last more
+than a second, and each carries what comes by the clock: half a scrape, two events of the page.
+"""
 SCRAPE_EVERY_SECONDS = 2.0
 """As `gradcode monitor export` has it."""
 HISTORY_ROUNDS = 100_000
@@ -356,11 +360,12 @@ def watch_costs(console: Console) -> bool:
             rate = f"{full.rounds / full.wall_seconds:.1f}"
             looked = "shown" if shown else "not shown"
             table.add_row(code, looked, rate, *texts, f"{share:.1%}", f"{without * 1e3:.1f} ms")
-            broken = broken or share > SHARE_LIMIT or together > ROUND_LIMIT_SECONDS
+            broken = broken or share > SHARE_LIMIT or (code == FAST and together > ROUND_LIMIT_SECONDS)
     every = f"a scrape every {SCRAPE_EVERY_SECONDS:g} s"
     console.print(f"\n{N_WORKERS} light workers, {every}; processor time of the master")
     console.print(table)
-    console.print(f"limits: {SHARE_LIMIT:.0%} and {ROUND_LIMIT_SECONDS * 1e3:g} ms a round")
+    limit = f"{ROUND_LIMIT_SECONDS * 1e3:g} ms a round of {FAST}"
+    console.print(f"limits: {SHARE_LIMIT:.0%}, and {limit}")
     return broken
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -37,6 +38,11 @@ def run_master(experiment: Experiment, options: MasterOptions) -> int:
     """Run a master to its end. Returns the exit code."""
     master = Master(experiment, options)
     master.prepare()
+    # What is there now stays; of what comes next little is ever in a cycle. Searching less takes a tenth off
+    # the processor time of a round.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
     def heed_signals() -> None:
         """The first signal ends the run in order, the second at once."""

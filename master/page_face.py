@@ -17,7 +17,7 @@ from common.history import RoundRecord
 from master.page_feed import PageFeed
 from master.status import RunStatus
 
-EVERY_SECONDS = 0.2
+EVERY_SECONDS = 0.5
 """Between two events at least."""
 COST_SHARE = 0.02
 """Of the master's time that making events may take: where they are dear, they become rare."""
