@@ -54,8 +54,8 @@ N_WORKERS = 64
 CODES = {"cyclic_repetition(n, 1)": 200, "scheduled(n, 3, 8)": 30}
 """Rounds of every code: one with 128 chunks a round, and the default with 512."""
 FAST = "cyclic_repetition(n, 1)"
-"""Its rounds are short, and the limit of a round is for them. Rounds of 512 chunks that take no time last more
-than a second, and each carries what comes by the clock: half a scrape, two events of the page.
+"""Its rounds are short, and the limit of a round is for them. Rounds of 512 chunks that take no time last
+more than a second, and each carries what comes by the clock: half a scrape, two events of the page.
 """
 SCRAPE_EVERY_SECONDS = 2.0
 """As `gradcode monitor export` has it."""

@@ -8,7 +8,7 @@ from gradcode.chaos import disk
 from gradcode.chaos.plan import KINDS
 from gradcode.chaos.play import Wanted, play
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_a_cluster_that_is_disturbed_in_every_way_comes_out_right(tmp_path):

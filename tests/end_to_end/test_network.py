@@ -13,7 +13,7 @@ from hosts import NARROW, Network
 
 from gradcode.chaos.cluster import Progress
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("faults")
 
 WORKERS = ["w0", "w1", "w2", "w3"]
 N_FEATURES = 3000
