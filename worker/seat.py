@@ -76,9 +76,9 @@ class Seat:
         return self._round is not None
 
     @property
-    def is_receiving(self) -> bool:
-        """Whether parameters are under way."""
-        return self._assembler is not None
+    def awaited_bytes(self) -> int:
+        """Bytes of parameters that are under way."""
+        return 0 if self._assembler is None else self._assembler.total_bytes - self._assembler.received
 
     @property
     def queue_length(self) -> int:

@@ -103,8 +103,12 @@ def _extreme_eigenvalues(n_vertices: int, edges: Edges) -> tuple[float, float]:
 
 
 def _check_graph(n: int, d: int) -> None:
-    fits = [k for k in range(max(3, n - d), n + d * d + d) if 2 * k % d == 0 and 2 * k // d > d]
-    if n not in fits:
+    if 2 * n % d or 2 * n // d <= d:
+        # Every so many workers there is a graph, if there are enough vertices for the degree.
+        step = d if d % 2 else d // 2
+        least = -(-d * (d + 1) // (2 * step)) * step
+        above = max(least, -(-n // step) * step)
+        fits = [k for k in (above - step, above) if k >= max(3, least)]
         near = " or ".join(str(k) for k in [k for k in fits if k < n][-1:] + [k for k in fits if k > n][:1])
         rule = f"2 n_workers must be divided by degree = {d} and be more than its square, such as {near}"
         raise InvalidSpec("n_workers", rule, n)

@@ -152,6 +152,8 @@ def test_ten_thousand_workers_are_decoded_within_100_ms():
     [
         ((11, 4), "n_workers", "divided by degree = 4 and be more than its square, such as 10 or 12"),
         ((8, 4), "n_workers", "such as 10"),
+        ((12, 2**63), "n_workers", f"such as {2**62 * (2**63 + 1)}"),
+        ((12, 10**5), "n_workers", "such as 5000050000"),
         ((10, 1), "degree", "at least 2"),
         ((10, 4, -1), "seed", "at least 0"),
         ((2,), "n_workers", "at least 3"),
