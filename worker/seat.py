@@ -77,8 +77,9 @@ class Seat:
 
     @property
     def awaited_bytes(self) -> int:
-        """Bytes of parameters that are under way."""
-        return 0 if self._assembler is None else self._assembler.total_bytes - self._assembler.received
+        """Bytes of the frame of parameters that is under way, at most."""
+        missing = 0 if self._assembler is None else self._assembler.total_bytes - self._assembler.received
+        return min(missing, wire.MAX_FRAME_BYTES)
 
     @property
     def queue_length(self) -> int:

@@ -154,9 +154,8 @@ class Session:
 
     def _expected_bytes(self) -> int:
         """Most that the frame under way to this worker may have, or the rows."""
-        if self._loading is not None and not self._loading.done():
-            return wire.MAX_FRAME_BYTES
-        return 0 if self._seat is None else min(wire.MAX_FRAME_BYTES, self._seat.awaited_bytes)
+        is_loading = self._loading is not None and not self._loading.done()
+        return wire.MAX_FRAME_BYTES if is_loading else (self._seat.awaited_bytes if self._seat else 0)
 
     # ---- reading, writing, ending -----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import pytest
 
 from common.experiment import load_experiment
 from common.folder import iter_chunks, read_parameters
+from common.history import record_from_json
 from gradcode.local import run_in_process
 from gradcode.report.reading import read_run
 
@@ -89,8 +90,10 @@ async def test_a_killed_master_comes_to_the_parameters_of_an_undisturbed_run(clu
     assert {record.outcome for record in history} == {"exact"}
     told = [text for record in history for text in record.events if "the master was started again" in text]
     assert told
-    superseded = (cluster.folder / "superseded.jsonl").read_text().splitlines()
-    assert len(superseded) > 0
+    # None if every kill came right after a checkpoint.
+    superseded = cluster.folder / "superseded.jsonl"
+    for line in superseded.read_text().splitlines() if superseded.exists() else ():
+        assert 0 <= record_from_json(line).round < ROUNDS
     starts = [record.start_seconds for record in history]
     assert starts == sorted(starts)
     chunks = [row for row in iter_chunks(cluster.folder) if row.state == "used"]
