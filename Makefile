@@ -56,7 +56,7 @@ soak: $(VENV)/installed-dev  ## what takes long: fuzzing, failure search, chaos,
 	$(BIN)/python -m gradcode.chaos --long-run $(LONG_ROUNDS)
 	GRADCODE_KILLS=20 GRADCODE_SEED=$(SOAK_SEED) $(BIN)/python -m pytest -q --timeout 600 tests/end_to_end/test_resume.py
 	@for each in $$(seq $(SOAK)); do echo "== $$each of $(SOAK)"; \
-	  $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
+	  GRADCODE_SLOW=1 $(BIN)/python -m pytest -q -x tests/end_to_end tests/gradcode || exit 1; done
 
 audit: $(VENV)/installed-dev  ## look up known holes in what the image installs; needs the network
 	@$(PIP) pip-audit
