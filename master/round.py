@@ -93,8 +93,11 @@ class Round:
         if self.outcome is not None:
             return None
         due = None if self._collecting is None else self._collecting.due_at
-        if self.deadline_at is not None and now < self.deadline_at:
-            due = sooner(due, self.deadline_at)
+        # It may pass while an event is handled; with nothing under way nobody else would notice.
+        passes = self.deadline_at is not None and (
+            now < self.deadline_at or (self._present and not self._busy)
+        )
+        due = sooner(due, self.deadline_at) if passes else due
         return sooner(due, self.schedule.wakes_at)
 
     def owns(self, place: int, number: int) -> bool:

@@ -109,6 +109,17 @@ def test_the_deadline_ends_a_round():
     assert played.ended == ("deadline", "the deadline of 1 s passed: recovered fraction 0.333")
 
 
+def test_a_deadline_that_passes_while_an_event_is_handled_still_wakes_the_round():
+    played = Played(uncoded(3), deadline_seconds=1.0)
+    assert played.round.wakes_at(1.5) == 1.0
+    played.tick(now=1.5)
+    assert played.ended[0] == "deadline"
+    assert played.round.wakes_at(1.5) is None
+    alone = Played(uncoded(1), deadline_seconds=1.0)
+    alone.lose(0, now=0.5)
+    assert alone.round.wakes_at(1.5) is None, "with nobody linked a round does not wake up for ever"
+
+
 def test_nothing_more_can_come_ends_a_round():
     played = Played(uncoded(3))
     played.send(0, 0, now=0.1)
