@@ -60,7 +60,7 @@ class TokenBucket:
     """Holds at most ``most`` tokens, is full at first, and gains ``per_second`` in a second.
 
     >>> bucket = TokenBucket(per_second=2.0, most=1.0, now=0.0)
-    >>> bucket.take(1.0, now=0.0), bucket.take(1.0, now=0.1), bucket.wait_seconds(1.0, now=0.1)
+    >>> bucket.take(1.0, now=0.0), bucket.take(1.0, now=0.1), bucket.owe(1.0, now=0.1)
     (True, False, 0.4)
     """
 
@@ -88,11 +88,6 @@ class TokenBucket:
         """Put ``n`` tokens in, up to ``most``, which may be more than time alone brings."""
         self._fill(now)
         self._held = max(self._held, min(self._held + n, most))
-
-    def wait_seconds(self, n: float, now: float) -> float:
-        """Until ``n`` tokens are there."""
-        self._fill(now)
-        return max(0.0, (n - self._held) / self._per_second)
 
     def _fill(self, now: float) -> None:
         if self._held < self._most:

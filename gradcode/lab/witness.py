@@ -193,7 +193,6 @@ class Witness:
         self._seats.clear()
         self._arrivals.clear()
         self._unanswered.clear()
-        self._unwelcome = set(self._linked)
 
     def _see_note(self, command: ev.Note) -> None:
         """A round that is played again: what was finished for it is not in its record; what came late is."""
