@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.codes.base import Decoding, GradientCode, Message, decode
+from master import commands as cmd
 from master import events as ev
 from master.checked import Question
 from master.examination import Examination
@@ -24,7 +25,7 @@ from master.examination import Examination
 REMEMBERED_PATTERNS = 256
 """So many decodings of a fixed code are kept, each for one set of messages."""
 
-Sum = ev.Solve | ev.Combine | ev.Step | ev.Evaluate | ev.Examine | ev.Restore
+Sum = cmd.Solve | cmd.Combine | cmd.Step | cmd.Evaluate | cmd.Examine | cmd.Restore
 """The commands that arithmetic carries out."""
 
 
@@ -127,19 +128,19 @@ class Arithmetic:
     def answer(self, command: Sum, clock: Callable[[], float]) -> ev.Event:
         """Carry out a command. Cost: see the parts; times are taken with ``clock``, in seconds."""
         began = clock()
-        if isinstance(command, ev.Solve):
+        if isinstance(command, cmd.Solve):
             decoding = self.solve(command.received)
             return ev.Solved(command.round, decoding, clock() - began)
-        if isinstance(command, ev.Combine):
+        if isinstance(command, cmd.Combine):
             norm, culprit = self.combine(command.weights)
             return ev.Combined(command.round, norm, culprit, clock() - began)
-        if isinstance(command, ev.Step):
+        if isinstance(command, cmd.Step):
             self.keep(command.round, command.keep)
             return ev.Stepped(command.round, self.step(), clock() - began)
-        if isinstance(command, ev.Examine):
+        if isinstance(command, cmd.Examine):
             found = self.examine(command.questions)
             return replace(found, round=command.round, seconds=clock() - began)
-        if isinstance(command, ev.Restore):
+        if isinstance(command, cmd.Restore):
             self.restore(command.round)
             return ev.Restored(command.round)
         return ev.Evaluated(command.round, self._score(self.optimizer.parameters))

@@ -8,7 +8,8 @@ from typing import Any
 
 from common.history import RoundRecord, record_from_json, to_json
 from master.bookkeeping import Ledger, Totals, add_up, with_score
-from master.events import ChunkFinished, Command, Note, Record
+from master.commands import Command, Note, Record
+from master.events import ChunkFinished
 from master.paces import Paces
 from master.policies import Verdict
 from master.round import Round

@@ -17,6 +17,7 @@ from common.history import RoundRecord
 from common.wire import codec
 from common.wire import frames as wire
 from common.wire.pieces import Assembler, array_bytes_of, split_frames
+from master import commands as cmd
 from master import events as ev
 from master.arithmetic import Arithmetic, Sum
 from master.counters import Counters
@@ -71,7 +72,7 @@ class Driver:
         self.clock = clock
         self.limits = limits or Limits()
         self.training = Training(settings, clock(), origin.snapshot, origin.incarnations)
-        self.finished: asyncio.Future[ev.Finish] = asyncio.get_running_loop().create_future()
+        self.finished: asyncio.Future[cmd.Finish] = asyncio.get_running_loop().create_future()
         self.permits = RowPermits()
         self._arithmetic = arithmetic
         self._orders = orders
@@ -89,20 +90,20 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
-            ev.Welcome: self._welcome,
-            ev.Prefetch: self._prefetch,
-            ev.StartRound: self._start_round,
-            ev.NextChunk: self._next_chunk,
-            ev.Collect: self._collect,
-            ev.StopRound: self._stop_round,
-            ev.CloseLink: self._close_link,
-            ev.Discard: lambda command: self._arithmetic.discard(command.payload),
+            cmd.Welcome: self._welcome,
+            cmd.Prefetch: self._prefetch,
+            cmd.StartRound: self._start_round,
+            cmd.NextChunk: self._next_chunk,
+            cmd.Collect: self._collect,
+            cmd.StopRound: self._stop_round,
+            cmd.CloseLink: self._close_link,
+            cmd.Discard: lambda command: self._arithmetic.discard(command.payload),
             **dict.fromkeys(get_args(Sum), self._calculate),
-            ev.Planned: lambda command: self._arithmetic.plan(command.code),
-            ev.Record: self._record,
-            ev.Checkpoint: lambda command: keep(command.snapshot),
-            ev.Note: self._note,
-            ev.Finish: self._finish,
+            cmd.Planned: lambda command: self._arithmetic.plan(command.code),
+            cmd.Record: self._record,
+            cmd.Checkpoint: lambda command: keep(command.snapshot),
+            cmd.Note: self._note,
+            cmd.Finish: self._finish,
         }
 
     # ---- events -----------------------------------------------------------------------------------------
@@ -249,7 +250,7 @@ class Driver:
 
     # ---- commands ---------------------------------------------------------------------------------------
 
-    def _carry_out(self, commands: list[ev.Command]) -> None:
+    def _carry_out(self, commands: list[cmd.Command]) -> None:
         for command in commands:
             self._handlers[type(command)](command)
 
@@ -262,19 +263,19 @@ class Driver:
     def _stamp(self, stamp: ev.Stamp, shared: bool = False) -> wire.Stamp:
         return wire.Stamp(self.run, stamp.epoch, stamp.round, 0 if shared else stamp.incarnation)
 
-    def _welcome(self, command: ev.Welcome) -> None:
+    def _welcome(self, command: cmd.Welcome) -> None:
         code = self.training.code
         order = None
         if command.place is not None and code is not None:
             order = self._orders.order(code, self.training.epoch, command.place)
         self._send(command.link, wire.Welcome(self.run, self.name, command.incarnation, command.place, order))
 
-    def _prefetch(self, command: ev.Prefetch) -> None:
+    def _prefetch(self, command: cmd.Prefetch) -> None:
         assert self.training.code is not None, "who prepares for a place has a plan"
         data = self._orders.ahead(self.training.code, command.places)
         self._send(command.link, wire.Prefetch(self.run, data, self._orders.compute_dtype))
 
-    def _start_round(self, command: ev.StartRound) -> None:
+    def _start_round(self, command: cmd.StartRound) -> None:
         session = self._sessions.get(command.link)
         if session is None:
             return
@@ -307,11 +308,11 @@ class Driver:
             self._shared = ((stamp.epoch, stamp.round), len(point), pieces)
         return self._shared[1], self._shared[2]
 
-    def _next_chunk(self, command: ev.NextChunk) -> None:
+    def _next_chunk(self, command: cmd.NextChunk) -> None:
         stamp = self._stamp(command.stamp)
         self._send(command.link, wire.NextChunk(stamp, command.chunks), command.stamp.round)
 
-    def _collect(self, command: ev.Collect) -> None:
+    def _collect(self, command: cmd.Collect) -> None:
         session, code = self._sessions.get(command.link), self.training.code
         if session is not None and code is not None:
             n_bytes = self._message_bytes(command.n_parts or code.n_parts)
@@ -320,13 +321,13 @@ class Driver:
         frame = wire.Collect(self._stamp(command.stamp), command.request, terms, command.n_parts)
         self._send(command.link, frame, command.stamp.round)
 
-    def _stop_round(self, command: ev.StopRound) -> None:
+    def _stop_round(self, command: cmd.StopRound) -> None:
         session = self._sessions.get(command.link)
         if session is not None:
             raw = codec.encode_response(wire.StopRound(self._stamp(command.stamp)))
             session.outbox.stop_round(command.stamp.round, raw)
 
-    def _close_link(self, command: ev.CloseLink) -> None:
+    def _close_link(self, command: cmd.CloseLink) -> None:
         session = self._sessions.get(command.link)
         if session is None:
             return
@@ -365,12 +366,12 @@ class Driver:
         else:
             self._break(error)
 
-    def _record(self, command: ev.Record) -> None:
+    def _record(self, command: cmd.Record) -> None:
         self._scribe.record(command.record)
         if told := self._scribe.news_of_the_disk():
             self._carry_out(self.training.chronicle.note("disk", told))
 
-    def _note(self, command: ev.Note) -> None:
+    def _note(self, command: cmd.Note) -> None:
         tell = self._log.warning if command.kind in WORRYING else self._log.info
         where: dict[str, object] = {}
         if command.place is not None:
@@ -381,7 +382,7 @@ class Driver:
         number = self.training.next_round - 1
         return {} if number < 0 else {"round": number}
 
-    def _finish(self, command: ev.Finish) -> None:
+    def _finish(self, command: cmd.Finish) -> None:
         if not self.finished.done():
             self.finished.set_result(command)
 

@@ -1,7 +1,7 @@
-"""The vocabulary of the master's core: events that come in, commands that go out.
+"""The vocabulary of the master's core: events that come in. See `master.commands` for what goes out.
 
 ``Training.handle(event, now)`` takes one event and returns commands. Whoever calls it (the gRPC face, the
-simulator) owns clock, sockets and payloads; ``payload`` numbers below only name bytes that the caller keeps.
+simulator) owns clock, sockets and payloads; ``payload`` numbers only name bytes that the caller keeps.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from common.codes.base import Decoding, GradientCode, Message, Term
-from common.history import RoundRecord
-from master.checked import Question
-from master.snapshot import Snapshot
+from common.codes.base import Decoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +19,6 @@ class Stamp:
     epoch: int
     round: int
     incarnation: int
-
-
-# ---- events ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,186 +203,3 @@ def method_of(kind: type) -> str:
     '_link_up'
     """
     return re.sub(r"(?=[A-Z])", "_", kind.__name__).lower()
-
-
-# ---- commands -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """Tell the link its place and work order; ``place`` None makes it an idle spare."""
-
-    link: int
-    place: int | None
-    incarnation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prefetch:
-    """Have a spare load the rows of ``places``, the first of which it is most likely to get."""
-
-    link: int
-    places: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StartRound:
-    """Send the order to start ``round`` and the current parameters to ``link``."""
-
-    link: int
-    stamp: Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class NextChunk:
-    """Replace the link's queue of chunks by ``chunks``; the chunk in hand stays."""
-
-    link: int
-    stamp: Stamp
-    chunks: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """Ask the link for the message with number ``request`` made of ``terms``."""
-
-    link: int
-    stamp: Stamp
-    request: int
-    terms: tuple[Term, ...]
-    n_parts: int
-
-
-@dataclass(frozen=True, slots=True)
-class StopRound:
-    """Tell the link that the round is over."""
-
-    link: int
-    stamp: Stamp
-
-
-@dataclass(frozen=True, slots=True)
-class CloseLink:
-    """End the link. ``kind`` is empty for a goodbye, otherwise the kind of protocol error to count."""
-
-    link: int
-    reason: str
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """Forget a payload."""
-
-    payload: int
-
-
-@dataclass(frozen=True, slots=True)
-class Solve:
-    """Find and certify weights for ``received``; answer with Solved."""
-
-    round: int
-    received: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Combine:
-    """Add up the payloads with their weights (one a part); answer with Combined."""
-
-    round: int
-    weights: tuple[tuple[int, tuple[float, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Take the optimiser's step with the combined gradient; answer with Stepped.
-
-    ``keep``: rounds whose optimiser, as it was before their step, is kept for Restore; others are forgotten.
-    """
-
-    round: int
-    keep: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Examine:
-    """Find the wrong answers among the payloads of a round and put them right; answer with Examined."""
-
-    round: int
-    questions: tuple[Question, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """Go back to the parameters before the step of ``round``, which is kept; answer with Restored."""
-
-    round: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluate:
-    """Score the current parameters on the held-out rows; answer with Evaluated."""
-
-    round: int
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The run has a plan now (again): build work orders from this code."""
-
-    code: GradientCode
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Write down a finished round."""
-
-    record: RoundRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Keep this, with the optimiser's state as it is now, so that the run can go on from here."""
-
-    snapshot: Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something an operator wants to know, in words; ``kind`` is a short constant word."""
-
-    kind: str
-    text: str
-    place: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The run is over."""
-
-    reason: str
-    exit_code: int
-
-
-Command = (
-    Welcome
-    | Prefetch
-    | StartRound
-    | NextChunk
-    | Collect
-    | StopRound
-    | CloseLink
-    | Discard
-    | Solve
-    | Combine
-    | Step
-    | Evaluate
-    | Examine
-    | Restore
-    | Planned
-    | Record
-    | Checkpoint
-    | Note
-    | Finish
-)

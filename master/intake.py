@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from master.chronicle import Chronicle
-from master.events import ChunkFinished, CloseLink, MessageArrived, Stamp
+from master.commands import CloseLink
+from master.events import ChunkFinished, MessageArrived, Stamp
 from master.experience import Experience
 from master.membership import Link, Membership
 from master.round import Move, Round

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from master.chronicle import Chronicle
-from master.events import Checkpoint, Command
+from master.commands import Checkpoint, Command
 from master.experience import Experience
 from master.membership import Membership
 from master.plans import Plans

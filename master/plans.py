@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.codes.base import GradientCode
 from master.chronicle import Chronicle
-from master.events import Command, Planned
+from master.commands import Command, Planned
 from master.experience import Experience
 from master.membership import Membership
 from master.preparing import Preparing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from master.bookkeeping import Totals
-from master.events import Command, Prefetch
+from master.commands import Command, Prefetch
 from master.membership import Membership
 from master.paces import Paces
 

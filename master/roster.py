@@ -6,18 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from master.collecting import Ask
-from master.events import (
-    CloseLink,
-    Collect,
-    Command,
-    LinkUp,
-    NextChunk,
-    Note,
-    Solve,
-    Stamp,
-    StopRound,
-    Welcome,
-)
+from master.commands import CloseLink, Collect, Command, NextChunk, Note, Solve, StopRound, Welcome
+from master.events import LinkUp, Stamp
 from master.membership import Link, Membership
 from master.round import Move
 

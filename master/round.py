@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from common.codes.base import Decoding, GradientCode, Message
 from common.history import End
 from master.collecting import Ask, CollectTimes
+from master.commands import Solve
 from master.deadlines import ASKS_AFTER_DEADLINE, RoundRules, sooner
-from master.events import Solve
 from master.joint import make_collecting
 from master.outcome import ROUNDING, Outcome, Work, acceptance, enough_messages, stragglers
 from master.schedule import Requeue, Schedule

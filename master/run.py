@@ -30,10 +30,11 @@ from master.access import Admission
 from master.arithmetic import Arithmetic
 from master.checkpoint import Checkpoint
 from master.checkpointer import Checkpointer
+from master.commands import Finish
 from master.control import Control
 from master.control import RunFacts as FixedFacts
 from master.driver import Driver
-from master.events import Finish, StopRequested
+from master.events import StopRequested
 from master.gate import Gate
 from master.http import LoopLag, start_http
 from master.metrics import MasterMetrics

@@ -6,18 +6,8 @@ from dataclasses import dataclass
 
 from common.history import RoundRecord
 from master.chronicle import Chronicle
-from master.events import (
-    CloseLink,
-    Combine,
-    Combined,
-    Command,
-    Discard,
-    Examine,
-    Examined,
-    Restore,
-    Step,
-    Stepped,
-)
+from master.commands import CloseLink, Combine, Command, Discard, Examine, Restore, Step
+from master.events import Combined, Examined, Stepped
 from master.experience import Experience
 from master.membership import Membership
 from master.policies import Verdict, end_of_run, judge

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from common.codes.base import GradientCode
 from common.errors import InvalidSpec
 from common.history import RoundRecord
+from master import commands as cmd
 from master import events as ev
 from master.chronicle import Chronicle
 from master.deadlines import sooner
@@ -68,7 +69,7 @@ class Training:
         self._joining = Joining(settings.join_timeout_seconds, settings.join_seconds, now, n_before)
         self._patience = Patience(settings.lost_seconds)
         self._stopping: tuple[str, int] | None = None
-        self._handlers: dict[type, Callable[[Any, float], list[ev.Command]]] = {
+        self._handlers: dict[type, Callable[[Any, float], list[cmd.Command]]] = {
             kind: getattr(self, ev.method_of(kind)) for kind in get_args(ev.Event)
         }
 
@@ -84,18 +85,18 @@ class Training:
         """The version of the plan."""
         return self.plans.epoch
 
-    def begin(self) -> list[ev.Command]:
+    def begin(self) -> list[cmd.Command]:
         """The first commands: the plan, where the number of workers is known beforehand."""
         n_places = self.members.n_places
         commands = self._plan(n_places) if n_places else []
         self._keeping.take_up()
         return commands
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """Take one event; returns what is to be done, in order."""
         heard = ev.LinkUp | ev.LinkDown | ev.Evaluated
         if self.phase in ("closing", "ended") and not isinstance(event, heard):
-            return [ev.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
+            return [cmd.Discard(event.payload)] if isinstance(event, ev.MessageArrived) else []
         commands = self._handlers[type(event)](event, now) + self._look_around(now)
         running = self.phase in ("joining", "running")
         return commands + (self.plans.prepare(self.next_round) if running else [])
@@ -117,9 +118,8 @@ class Training:
     @property
     def _open_round(self) -> Round | None:
         """The round in hand, while it has no outcome."""
-        current = self.round
-        running = current is not None and self.phase == "running" and current.outcome is None
-        return current if running else None
+        current, running = self.round, self.phase == "running"
+        return current if running and current is not None and current.outcome is None else None
 
     def run_seconds(self, now: float) -> float:
         """Seconds since the first round started, without those between two starts of the master."""
@@ -127,14 +127,14 @@ class Training:
 
     # ---- membership -------------------------------------------------------------------------------------
 
-    def _link_up(self, event: ev.LinkUp, now: float) -> list[ev.Command]:
+    def _link_up(self, event: ev.LinkUp, now: float) -> list[cmd.Command]:
         over = "the run is over" if self.phase in ("closing", "ended") else ""
         if refusal := over or self.verification.quarantined.get(event.name):
-            return [ev.CloseLink(event.link, refusal)]
+            return [cmd.CloseLink(event.link, refusal)]
         self._joining.newcomer_at = now
         return self._take_turn(self._roster.up(event, now), now)
 
-    def _take_turn(self, turn: Turn, now: float, drained: bool = False) -> list[ev.Command]:
+    def _take_turn(self, turn: Turn, now: float, drained: bool = False) -> list[cmd.Command]:
         """Carry a change of membership into the round in hand."""
         commands = self.chronicle.tell(turn.commands)
         for place in turn.taken:
@@ -152,17 +152,17 @@ class Training:
             current.expect(place, self.members.name_at(place))
         return commands
 
-    def _link_ready(self, event: ev.LinkReady, now: float) -> list[ev.Command]:
+    def _link_ready(self, event: ev.LinkReady, now: float) -> list[cmd.Command]:
         link = self.members.links.get(event.link)
         if link is None or link.place is None or link.ready or event.incarnation != link.incarnation:
             return []
         self.members.can_compute(link)
         return [] if self._open_round is None else self._send_round([link], now)
 
-    def _link_down(self, event: ev.LinkDown, now: float) -> list[ev.Command]:
+    def _link_down(self, event: ev.LinkDown, now: float) -> list[cmd.Command]:
         return self._take_turn(self._roster.down(event.link, event.reason), now)
 
-    def _link_draining(self, event: ev.LinkDraining, now: float) -> list[ev.Command]:
+    def _link_draining(self, event: ev.LinkDraining, now: float) -> list[cmd.Command]:
         link = self.members.links.get(event.link)
         if link is None or link.draining:
             return []
@@ -172,13 +172,13 @@ class Training:
             commands += self._take_turn(self._roster.let_go(link), now, drained=True)
         return commands
 
-    def _parameters_written(self, event: ev.ParametersWritten, now: float) -> list[ev.Command]:
+    def _parameters_written(self, event: ev.ParametersWritten, now: float) -> list[cmd.Command]:
         self.members.wrote(event.link, event.round)
         return []
 
     # ---- progress ---------------------------------------------------------------------------------------
 
-    def _chunk_finished(self, event: ev.ChunkFinished, now: float) -> list[ev.Command]:
+    def _chunk_finished(self, event: ev.ChunkFinished, now: float) -> list[cmd.Command]:
         taken = self._intake.chunk_finished(event, self.epoch, self.round, now)
         if isinstance(taken, Violation):
             return self._expel(taken.close, taken.detail, now)
@@ -186,29 +186,29 @@ class Training:
             return self._diverge(taken.what)
         return self._carry_out(taken, now)
 
-    def _message_arrived(self, event: ev.MessageArrived, now: float) -> list[ev.Command]:
+    def _message_arrived(self, event: ev.MessageArrived, now: float) -> list[cmd.Command]:
         taken = self._intake.message_arrived(event, self.epoch, self.round, now)
-        drop = ev.Discard(event.payload)
+        drop = cmd.Discard(event.payload)
         if isinstance(taken, Violation):
             return [drop, *self._expel(taken.close, taken.detail, now)]
         if isinstance(taken, Unused):
             return [drop, *self._carry_out(taken.moves, now)]
         return self._carry_out(taken, now)
 
-    def _expel(self, close: ev.CloseLink, why: str, now: float) -> list[ev.Command]:
+    def _expel(self, close: cmd.CloseLink, why: str, now: float) -> list[cmd.Command]:
         return [close, *self._take_turn(self._roster.down(close.link, why), now)]
 
-    def _diverge(self, what: str) -> list[ev.Command]:
+    def _diverge(self, what: str) -> list[cmd.Command]:
         self._keeping.sound = False
         return self._end(f"{what}: the run diverged", 3, evaluate=False)
 
-    def _solved(self, event: ev.Solved, now: float) -> list[ev.Command]:
+    def _solved(self, event: ev.Solved, now: float) -> list[cmd.Command]:
         assert self.round is not None
         return self._carry_out(self.round.solved(event.decoding, event.seconds, now), now)
 
     # ---- rounds -----------------------------------------------------------------------------------------
 
-    def _start_round(self, now: float) -> list[ev.Command]:
+    def _start_round(self, now: float) -> list[cmd.Command]:
         assert self.code is not None
         number, self.next_round = self.next_round, self.next_round + 1
         live = [link.place for link in self.members.seated() if link.place is not None]
@@ -220,18 +220,18 @@ class Training:
             self.round.expect(place, self.members.name_at(place))
         return self._send_round([link for link in self.members.seated() if link.ready], now)
 
-    def _send_round(self, links: list[Link], now: float) -> list[ev.Command]:
+    def _send_round(self, links: list[Link], now: float) -> list[cmd.Command]:
         assert self.round is not None
         for link in links:
             link.starts(self.round.number)
         n_bytes = self.settings.n_parameters * self.settings.item_bytes
         self.chronicle.ledger.bytes_sent += n_bytes * len(links)
-        epoch, number, starts = self.epoch, self.round.number, list[ev.Command]()
-        starts += (ev.StartRound(link.number, ev.Stamp(epoch, number, link.incarnation)) for link in links)
+        epoch, number, starts = self.epoch, self.round.number, list[cmd.Command]()
+        starts += (cmd.StartRound(link.number, ev.Stamp(epoch, number, link.incarnation)) for link in links)
         places = [link.place for link in links if link.place is not None]
         return [*starts, *self._carry_out(self.round.start(places, now), now)]
 
-    def _carry_out(self, moves: Iterable[Move], now: float) -> list[ev.Command]:
+    def _carry_out(self, moves: Iterable[Move], now: float) -> list[cmd.Command]:
         """Moves of the round, addressed to links; and what follows if the round has its outcome."""
         if self.round is None:
             return []  # what came was of a former plan
@@ -240,14 +240,14 @@ class Training:
             commands += self._settle(now)
         return commands
 
-    def _settle(self, now: float) -> list[ev.Command]:
+    def _settle(self, now: float) -> list[cmd.Command]:
         """The round has its outcome: everybody stops, and the optimiser steps if the policy says so."""
         assert self.round is not None
         told = stops(self.members, self.epoch, self.round.number)
         step = self._settling.judge(self.round, now)
         return [*told, *step.commands, *(self._close_round(now) if step.done else [])]
 
-    def _advance(self, event: Progress, now: float) -> list[ev.Command]:
+    def _advance(self, event: Progress, now: float) -> list[cmd.Command]:
         """The step has come further: examined, combined, stepped."""
         assert self.round is not None
         step = self._settling.advance(event, self.round, self.members)
@@ -258,18 +258,17 @@ class Training:
 
     _examined = _combined = _stepped = _advance
 
-    def _close_round(self, now: float) -> list[ev.Command]:
+    def _close_round(self, now: float) -> list[cmd.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
         record, commands = self._settling.close()
         return commands + self._let_go(now) + self._go_on(record, now)
 
-    def _let_go(self, now: float) -> list[ev.Command]:
-        commands: list[ev.Command] = []
-        for link in [link for link in self.members.links.values() if link.draining]:
-            commands += self._take_turn(self._roster.let_go(link), now, drained=True)
-        return commands
+    def _let_go(self, now: float) -> list[cmd.Command]:
+        leaving = [link for link in self.members.links.values() if link.draining]
+        turns = [self._take_turn(self._roster.let_go(link), now, drained=True) for link in leaving]
+        return list(chain(*turns))
 
-    def _go_on(self, record: RoundRecord, now: float) -> list[ev.Command]:
+    def _go_on(self, record: RoundRecord, now: float) -> list[cmd.Command]:
         self._stopping = self._settling.ending(record) or self._stopping
         if restore := self._settling.returns(record):
             return [*self.chronicle.write_down(), restore]
@@ -279,30 +278,30 @@ class Training:
         kept = [] if scored else [*self.chronicle.write_down(), *self._keeping.between_rounds(now)]
         begun = self._begin_next(now)
         if scored:
-            return [*begun, ev.Evaluate(record.round)]
+            return [*begun, cmd.Evaluate(record.round)]
         return [*kept, *begun]
 
-    def _begin_next(self, now: float) -> list[ev.Command]:
+    def _begin_next(self, now: float) -> list[cmd.Command]:
         begun = self._replan(now)
         return begun + (self._start_round(now) if self.phase == "running" else [])
 
-    def _restored(self, event: ev.Restored, now: float) -> list[ev.Command]:
+    def _restored(self, event: ev.Restored, now: float) -> list[cmd.Command]:
         return self._begin_next(now) if self._stopping is None else self._end(*self._stopping)
 
-    def _evaluated(self, event: ev.Evaluated, now: float) -> list[ev.Command]:
+    def _evaluated(self, event: ev.Evaluated, now: float) -> list[cmd.Command]:
         commands = self.chronicle.write_down(event.score)
         closing = self.phase == "closing"
         return commands + (self._finish() if closing else self._keeping.between_rounds(now))
 
     # ---- beginning and ending ---------------------------------------------------------------------------
 
-    def _plan(self, n_workers: int) -> list[ev.Command]:
+    def _plan(self, n_workers: int) -> list[cmd.Command]:
         try:
             return self.plans.first(n_workers)
         except InvalidSpec as error:
             return self._end(str(error), 2, evaluate=False)
 
-    def _gather(self, now: float) -> list[ev.Command]:
+    def _gather(self, now: float) -> list[cmd.Command]:
         """Before the first round of a plan: is there a plan, and may its rounds start?"""
         if self.code is None:
             wanted = self.plans.replanning.wanted
@@ -314,7 +313,7 @@ class Training:
             return commands
         return commands + self._go_ahead(self._joining.begin(self.members, self.code, now), now)
 
-    def _go_ahead(self, step: KeepWaiting | Open | Begin | GiveUp, now: float) -> list[ev.Command]:
+    def _go_ahead(self, step: KeepWaiting | Open | Begin | GiveUp, now: float) -> list[cmd.Command]:
         if isinstance(step, KeepWaiting):
             return []
         if isinstance(step, GiveUp):
@@ -329,7 +328,7 @@ class Training:
         short = f"beginning without {step.missing} workers" if step.missing else ""
         return self.chronicle.note("short", short) + self._start_round(now)
 
-    def _replan(self, now: float) -> list[ev.Command]:
+    def _replan(self, now: float) -> list[cmd.Command]:
         """Another plan if it is time for one; rounds wait until its rows are loaded."""
         assert self.code is not None
         found = self.plans.replanning.look(self.members, self.code, now)
@@ -342,18 +341,18 @@ class Training:
             self._joining = Regathering(*waits, now)
         return commands + self.plans.follow(found, now)
 
-    def _drop_round(self, now: float) -> list[ev.Command]:
+    def _drop_round(self, now: float) -> list[cmd.Command]:
         """No round is in hand any more; one that has no outcome is played again under the next plan."""
         current, self.round = self._open_round, None
         if current is None:
             return []
         self.next_round = current.number
-        commands: list[ev.Command] = [ev.Discard(payload) for payload in current.payloads()]
+        commands: list[cmd.Command] = [cmd.Discard(payload) for payload in current.payloads()]
         commands += stops(self.members, self.epoch, current.number)
         commands += self._let_go(now)
         return commands + self.chronicle.note("again", f"round {current.number} begins again")
 
-    def _look_around(self, now: float) -> list[ev.Command]:
+    def _look_around(self, now: float) -> list[cmd.Command]:
         """What follows from time and state alone."""
         current, stops_at = self._open_round, self.chronicle.at(self.settings.max_seconds)
         if self.phase != "joining" and current is None:
@@ -366,35 +365,35 @@ class Training:
         commands = self._replan(now) if stuck and self.members.n_linked else []
         return commands + (self._mind_stuck(stuck, now) if self.phase == "running" else [])
 
-    def _mind_stuck(self, stuck: str, now: float) -> list[ev.Command]:
+    def _mind_stuck(self, stuck: str, now: float) -> list[cmd.Command]:
         answer = self._patience.look(stuck, now)
         if isinstance(answer, GiveUp):
             return self._end(answer.reason, 3)
         return self.chronicle.note("stuck", answer)
 
-    def _scale_requested(self, event: ev.ScaleRequested, now: float) -> list[ev.Command]:
+    def _scale_requested(self, event: ev.ScaleRequested, now: float) -> list[cmd.Command]:
         return self.chronicle.note("scale", self.plans.replanning.ask(event.n_workers, self.code))
 
-    def _tick(self, event: ev.Tick, now: float) -> list[ev.Command]:
+    def _tick(self, event: ev.Tick, now: float) -> list[cmd.Command]:
         return [] if self._open_round is None else self._carry_out(self._open_round.tick(now), now)
 
-    def _stop_requested(self, event: ev.StopRequested, now: float) -> list[ev.Command]:
+    def _stop_requested(self, event: ev.StopRequested, now: float) -> list[cmd.Command]:
         if self.round is not None and self.round.outcome is not None:
             self._stopping = (event.reason, event.exit_code)  # the step in hand is written down first
             return []
         return self._end(event.reason, event.exit_code)
 
-    def _end(self, reason: str, exit_code: int, evaluate: bool = True) -> list[ev.Command]:
+    def _end(self, reason: str, exit_code: int, evaluate: bool = True) -> list[cmd.Command]:
         kept = () if self._open_round is None else self._open_round.payloads()
-        dropped: list[ev.Command] = [ev.Discard(payload) for payload in kept]
+        dropped: list[cmd.Command] = [cmd.Discard(payload) for payload in kept]
         self.phase = "closing"
         self.ending = (reason, exit_code)
         if evaluate and self.settings.learning and self.code is not None:
-            return [*dropped, ev.Evaluate(self.next_round - 1)]
+            return [*dropped, cmd.Evaluate(self.next_round - 1)]
         return dropped + self.chronicle.write_down() + self._finish()
 
-    def _finish(self) -> list[ev.Command]:
+    def _finish(self) -> list[cmd.Command]:
         assert self.ending is not None
         self.phase = "ended"
-        closing: list[ev.Command] = [ev.CloseLink(number, "the run is over") for number in self.members.links]
-        return [*self._keeping.at_the_end(self.ending[1]), *closing, ev.Finish(*self.ending)]
+        closing = (cmd.CloseLink(number, "the run is over") for number in self.members.links)
+        return [*self._keeping.at_the_end(self.ending[1]), *closing, cmd.Finish(*self.ending)]

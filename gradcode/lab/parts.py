@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from common.codes.base import GradientCode, Term
+from common.codes.base import GradientCode, Message, Term
 from master import events as ev
 from master.arithmetic import Arithmetic
 from worker.compute import ChunkResult
@@ -70,3 +71,19 @@ class SimulatedWorker:
     hand_seconds: float = 0.0
     queue: list[int] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
+
+    def take_place(self, place: int | None, incarnation: int, code: GradientCode | None) -> None:
+        """It is welcomed: whatever it was doing is over, the chunk in hand as well."""
+        self.place, self.incarnation, self.code = place, incarnation, code
+        self.stamp = self.waiting = self.waiting_point = self.hand = None
+        self.queue, self.done, self.stopped, self.prepared = [], [], -1, {}
+
+    def due(self, chunk: int) -> Iterator[tuple[int, Message]]:
+        """Messages of a fixed code that ``chunk`` completes, with their numbers."""
+        assert self.code is not None
+        assert self.place is not None
+        for number in self.code.messages_of[self.place]:
+            message = self.code.messages[number]
+            chunks = {term.chunk for term in message.terms}
+            if chunk in chunks and chunks.issubset(self.done):
+                yield number, message

@@ -25,7 +25,7 @@ from gradcode.lab.learning import LocalLearning
 from gradcode.lab.plots import Plot, known_code
 from gradcode.lab.simulator import Simulator
 from gradcode.lab.witness import Witness
-from master import events as ev
+from master import commands as cmd
 from master.arithmetic import Arithmetic
 from master.examination import Recomputation
 from master.optimizers import ConstantRate, make_optimizer
@@ -53,8 +53,8 @@ class Played:
     """
 
     records: tuple[RoundRecord, ...]
-    notes: tuple[tuple[float, ev.Note], ...]
-    finish: ev.Finish | None
+    notes: tuple[tuple[float, cmd.Note], ...]
+    finish: cmd.Finish | None
     faults: Counter[str]
     parameters: np.ndarray | None
     seconds: float
@@ -86,7 +86,7 @@ def play(plot: Plot) -> Played:
         BrokenInvariant: something that must hold in every run did not, or the master crashed.
     """
     stage = _Stage(plot, Faults(plot))
-    notes: list[tuple[float, ev.Note]] = []
+    notes: list[tuple[float, cmd.Note]] = []
     happened: Counter[str] = Counter()
     if plot.killed_at is not None:
         stage.play(until=plot.killed_at)

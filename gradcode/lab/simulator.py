@@ -11,21 +11,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from common.codes.base import GradientCode, Message, Term, decode
+from common.codes.base import GradientCode, Term, decode
 from common.history import RoundRecord
 from gradcode.lab.agenda import Agenda
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.memory import ask_for_large_pages
 from gradcode.lab.network import Network
 from gradcode.lab.parts import NOTHING, Learning, SimulatedWorker
+from master import commands as cmd
 from master import events as ev
 from master.arithmetic import Sum
 from master.settings import RunSettings
 from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
-_SUMS = (ev.Solve, ev.Combine, ev.Step, ev.Evaluate, ev.Examine, ev.Restore)
-_SENT = (ev.NextChunk, ev.StartRound, ev.StopRound, ev.Collect)
+_SUMS = (cmd.Solve, cmd.Combine, cmd.Step, cmd.Evaluate, cmd.Examine, cmd.Restore)
+_SENT = (cmd.NextChunk, cmd.StartRound, cmd.StopRound, cmd.Collect)
 """Most commands are of these kinds."""
 
 
@@ -58,13 +59,13 @@ class Simulator:
         self.kept: tuple[Snapshot, Mapping[str, Any]] | None = None
         self.records: list[RoundRecord] = []
         self.on_record = on_record or self.records.append
-        self.notes: list[tuple[float, ev.Note]] = []
-        self.violations: list[ev.CloseLink] = []
-        self.finished: ev.Finish | None = None
+        self.notes: list[tuple[float, cmd.Note]] = []
+        self.violations: list[cmd.CloseLink] = []
+        self.finished: cmd.Finish | None = None
         self.workers: dict[int, SimulatedWorker] = {}
         # Made once for each worker: what waits for every chunk in hand should be small and not be scattered.
         self._finishes: list[Callable[[], None]] = []
-        self.watch: Callable[[ev.Event | ev.Command], None] = lambda item: None
+        self.watch: Callable[[ev.Event | cmd.Command], None] = lambda item: None
         self._settings = settings
         self._delays = delays
         self._network = network or Network()
@@ -130,7 +131,7 @@ class Simulator:
 
     # ---- the master's commands --------------------------------------------------------------------------
 
-    def _carry_out(self, commands: list[ev.Command]) -> None:
+    def _carry_out(self, commands: list[cmd.Command]) -> None:
         for command in commands:
             self.watch(command)
             if isinstance(command, _SENT):
@@ -139,19 +140,19 @@ class Simulator:
                 # One sum at a time, in order, as in the master's one thread for them.
                 self._idle_at = max(self.now, self._idle_at) + self._network.arithmetic_seconds
                 self.at(self._idle_at, partial(self.feed, self._sum(command)))
-            elif isinstance(command, ev.Record):
+            elif isinstance(command, cmd.Record):
                 self.on_record(command.record)
                 ask_for_large_pages(len(self.workers))
-            elif isinstance(command, ev.Checkpoint):
+            elif isinstance(command, cmd.Checkpoint):
                 learnt = {} if self.learning is None else self.learning.arithmetic.optimizer.state()
                 self.kept = (command.snapshot, learnt)
-            elif isinstance(command, ev.Note):
+            elif isinstance(command, cmd.Note):
                 self.notes.append((self.now, command))
-            elif isinstance(command, ev.Planned):
+            elif isinstance(command, cmd.Planned):
                 self._plan(command.code)
-            elif isinstance(command, ev.Finish):
+            elif isinstance(command, cmd.Finish):
                 self.finished = command
-            elif isinstance(command, ev.Discard):
+            elif isinstance(command, cmd.Discard):
                 if self.learning is not None:
                     self.learning.arithmetic.discard(command.payload)
             else:
@@ -165,17 +166,17 @@ class Simulator:
     def _sum(self, command: Sum) -> ev.Event:
         if self.learning is not None:
             return self.learning.arithmetic.answer(command, lambda: self.now)
-        assert isinstance(command, ev.Solve), "timing mode only solves"
+        assert isinstance(command, cmd.Solve), "timing mode only solves"
         assert self._code is not None
         return ev.Solved(command.round, decode(self._code, command.received), 0.0)
 
     def _send(self, command: Any) -> None:
-        if isinstance(command, ev.CloseLink) and command.kind:
+        if isinstance(command, cmd.CloseLink) and command.kind:
             self.violations.append(command)
         point: Any = b""
-        if isinstance(command, ev.Welcome):
+        if isinstance(command, cmd.Welcome):
             point = self._code
-        elif isinstance(command, ev.StartRound):
+        elif isinstance(command, cmd.StartRound):
             worker = self.workers[command.link]
             worker.up_since = min(worker.up_since, self.training.run_seconds(self.now))
             point = b"" if self.learning is None else self.learning.arithmetic.point_bytes()
@@ -238,14 +239,15 @@ class Simulator:
         if worker.frozen_until > self.now:
             self.at(worker.frozen_until, lambda: self._receive(command, point))
             return
-        if isinstance(command, ev.Welcome):
+        if isinstance(command, cmd.Welcome):
             prepared = worker.prepared if point is worker.code else {}
-            self._take_place(worker, command, point)
+            worker.take_place(command.place, command.incarnation, point)
+            self._finishes[worker.link] = partial(self._finish, worker, command.incarnation)
             if command.place is not None:
                 ready = ev.LinkReady(worker.link, command.incarnation)
                 loaded_at = prepared.get(command.place, self.now + self._network.ready_seconds)
                 self.at(max(self.now, loaded_at), lambda: self._deliver(worker, ready, tampered=False))
-        elif isinstance(command, ev.StartRound):
+        elif isinstance(command, cmd.StartRound):
             if command.stamp.incarnation != worker.incarnation:
                 return  # it was sent before the last welcome
             assert worker.code is not None
@@ -256,9 +258,9 @@ class Simulator:
             worker.heard, worker.heard_at = 0, self.now
             whole_at = self.now + self._parameter_seconds
             self.at(whole_at, partial(self._take_parameters, worker, command.stamp, point))
-        elif isinstance(command, ev.StopRound):
+        elif isinstance(command, cmd.StopRound):
             worker.stopped = max(worker.stopped, command.stamp.round)
-        elif isinstance(command, ev.NextChunk):
+        elif isinstance(command, cmd.NextChunk):
             if command.stamp == worker.waiting:
                 worker.heard, worker.heard_at = worker.heard + 1, self.now
                 worker.waiting_queue = list(command.chunks)
@@ -267,19 +269,12 @@ class Simulator:
                 had = {*worker.done, worker.hand}
                 worker.queue = [chunk for chunk in command.chunks if chunk not in had]
                 self._next(worker)
-        elif isinstance(command, ev.Collect):
+        elif isinstance(command, cmd.Collect):
             self._answer(worker, command)
-        elif isinstance(command, ev.Prefetch):
+        elif isinstance(command, cmd.Prefetch):
             worker.prepared = {command.places[0]: self.now + self._network.ready_seconds}
-        elif isinstance(command, ev.CloseLink):
+        elif isinstance(command, cmd.CloseLink):
             self.cut(worker, "the connection ended")
-
-    def _take_place(self, worker: SimulatedWorker, command: ev.Welcome, code: GradientCode | None) -> None:
-        """Whatever it was doing is over, the chunk in hand as well."""
-        worker.place, worker.incarnation, worker.code = command.place, command.incarnation, code
-        worker.stamp = worker.waiting = worker.waiting_point = worker.hand = None
-        worker.queue, worker.done, worker.stopped, worker.prepared = [], [], -1, {}
-        self._finishes[worker.link] = partial(self._finish, worker, command.incarnation)
 
     def _take_parameters(self, worker: SimulatedWorker, stamp: ev.Stamp, point: bytes) -> None:
         """The last of a round's parameters; a frozen worker reads them when it wakes up."""
@@ -290,7 +285,7 @@ class Simulator:
             self._deliver(worker, ev.ParametersWritten(worker.link, stamp.round), tampered=False)
             self._next(worker)
 
-    def _answer(self, worker: SimulatedWorker, command: ev.Collect) -> None:
+    def _answer(self, worker: SimulatedWorker, command: cmd.Collect) -> None:
         if worker.mute_until > self.now:
             self.at(worker.mute_until, lambda: self._receive(command, b""))
         elif command.stamp == worker.stamp and command.stamp.round > worker.stopped:
@@ -376,18 +371,9 @@ class Simulator:
         code = worker.code
         assert code is not None
         if stamp.round > worker.stopped and worker.waiting is None and not code.on_request:
-            for number, message in self._due(worker, code, chunk):
+            for number, message in worker.due(chunk):
                 self._send_message(worker, number, message.terms, code.n_parts)
         self._next(worker)
-
-    def _due(self, worker: SimulatedWorker, code: GradientCode, chunk: int) -> Iterator[tuple[int, Message]]:
-        """Messages of a fixed code that ``chunk`` completes."""
-        assert worker.place is not None
-        for number in code.messages_of[worker.place]:
-            message = code.messages[number]
-            chunks = {term.chunk for term in message.terms}
-            if chunk in chunks and chunks.issubset(worker.done):
-                yield number, message
 
     def _send_message(
         self, worker: SimulatedWorker, number: int, terms: tuple[Term, ...], n_parts: int

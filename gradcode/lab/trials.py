@@ -22,6 +22,7 @@ from common.history import RoundRecord
 from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from master import commands as cmd
 from master import events as ev
 from master.settings import RunSettings
 
@@ -106,7 +107,7 @@ def play(
     )
     simulator = Simulator(settings, source, code.n_workers, network)
 
-    def remember(item: ev.Event | ev.Command) -> None:
+    def remember(item: ev.Event | cmd.Command) -> None:
         # What is known of a place is forgotten when a worker takes it, so it is remembered just after that.
         if isinstance(item, ev.LinkReady) and known_seconds is not None:
             place = simulator.workers[item.link].place

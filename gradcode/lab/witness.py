@@ -6,10 +6,8 @@ step does and what a record must say is worked out here anew, the plain way.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +31,7 @@ from gradcode.lab.invariants import (
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
 from gradcode.lab.witness_plans import PlanBooks
+from master import commands as cmd
 from master import events as ev
 
 MOST_TICKS = 10
@@ -69,20 +68,20 @@ class Witness:
         self._network = network
         self._loses_frames = loses_frames
         self._handlers: dict[type, Callable[[Any], None]] = {
-            kind: getattr(self, f"_see_{_snake(kind.__name__)}") for kind in _SEEN
+            kind: getattr(self, "_see" + ev.method_of(kind)) for kind in _SEEN
         }
         self._names: dict[int, str] = {}
         self._linked: set[int] = set()
         self._seats: dict[int, Seat] = {}
         self._started: set[tuple[int, ev.Stamp]] = set()
         self._reported: set[tuple[int, ev.Stamp, int]] = set()
-        self._asked: dict[tuple[int, int, int], tuple[int, ev.Collect]] = {}
+        self._asked: dict[tuple[int, int, int], tuple[int, cmd.Collect]] = {}
         self._asking = (-1, -1)
         self._started_last = -1
         self._plans = PlanBooks(self._check, sim.training.epoch)
         self._unanswered: dict[int, int] = {}
         self._arrivals: dict[int, Arrival] = {}
-        self._question: ev.Solve | None = None
+        self._question: cmd.Solve | None = None
         self._answers: dict[int, Answer] = {}
         self._rows: dict[int, Counter[Row]] = {}
         self._limits: dict[int, Limits] = {}
@@ -90,18 +89,18 @@ class Witness:
         self._steps: set[int] = set()
         sim.watch = self
 
-    def __call__(self, item: ev.Event | ev.Command) -> None:
+    def __call__(self, item: ev.Event | cmd.Command) -> None:
         """See ``item``: an event that the master is about to take, or a command that it has given."""
         self._check(not self.finish_seen, "nothing happens after the end", item)
         self._mind_deadline()
         current = self.sim.training.round
         if current is not None and current.outcome is not None:
             self.outcomes.add(current.number)
-        if not isinstance(item, ev.Welcome | ev.Note):
+        if not isinstance(item, cmd.Welcome | cmd.Note):
             self._check(not self._plans.unwelcome, "a new plan welcomes everybody", item)
         handler = self._handlers.get(type(item))
         if isinstance(item, _TO_LINKS):
-            late_guest = isinstance(item, ev.CloseLink) and item.reason == "the run is over"
+            late_guest = isinstance(item, cmd.CloseLink) and item.reason == "the run is over"
             self._check(item.link in self._linked or late_guest, "commands go to links that are there", item)
         if handler is not None:
             handler(item)
@@ -183,7 +182,7 @@ class Witness:
 
     # ---- commands ---------------------------------------------------------------------------------------
 
-    def _see_planned(self, command: ev.Planned) -> None:
+    def _see_planned(self, command: cmd.Planned) -> None:
         """A plan: nothing of the former one is kept, and whoever is linked is told."""
         self.code = command.code
         if command.epoch == 0:
@@ -194,7 +193,7 @@ class Witness:
         self._arrivals.clear()
         self._unanswered.clear()
 
-    def _see_note(self, command: ev.Note) -> None:
+    def _see_note(self, command: cmd.Note) -> None:
         """A round that is played again: what was finished for it is not in its record; what came late is."""
         if command.kind != "again":
             return
@@ -207,7 +206,7 @@ class Witness:
         self._rows[number] = Counter({row: n for row, n in rows.items() if row.late})
         self._limits.pop(number, None)
 
-    def _see_welcome(self, command: ev.Welcome) -> None:
+    def _see_welcome(self, command: cmd.Welcome) -> None:
         n_places = 0 if self.code is None else self.code.n_workers
         self._plans.welcomed(command, command.link in self._seats, n_places)
         if command.place is None:
@@ -216,14 +215,14 @@ class Witness:
         self._check(command.place not in taken, "a place has one link", command, self._seats)
         self._seats[command.link] = Seat(command.place, command.incarnation)
 
-    def _see_prefetch(self, command: ev.Prefetch) -> None:
+    def _see_prefetch(self, command: cmd.Prefetch) -> None:
         assert self.code is not None
         self._plans.told(command, command.link in self._seats, self.code.n_workers)
 
-    def _see_close_link(self, command: ev.CloseLink) -> None:
+    def _see_close_link(self, command: cmd.CloseLink) -> None:
         self._forget_link(command.link)
 
-    def _see_start_round(self, command: ev.StartRound) -> None:
+    def _see_start_round(self, command: cmd.StartRound) -> None:
         key = (command.link, command.stamp)
         self._check(key not in self._started, "a link is sent a round once", command)
         seat = self._seats.get(command.link)
@@ -231,7 +230,7 @@ class Witness:
         self._started.add(key)
         self._started_last = command.stamp.round
 
-    def _see_next_chunk(self, command: ev.NextChunk) -> None:
+    def _see_next_chunk(self, command: cmd.NextChunk) -> None:
         assert self.code is not None
         held = self.code.assignment.orders[self._seats[command.link].place]
         self._check((command.link, command.stamp) in self._started, "queues are for a started round", command)
@@ -240,7 +239,7 @@ class Witness:
             len(set(command.chunks)) == len(command.chunks), "a queue has a chunk at most once", command
         )
 
-    def _see_collect(self, command: ev.Collect) -> None:
+    def _see_collect(self, command: cmd.Collect) -> None:
         key = (command.stamp.epoch, command.stamp.round, command.request)
         self._check(key not in self._asked, "requests have numbers of their own", command)
         self._check(bool(command.terms), "a request asks for something", command)
@@ -261,17 +260,17 @@ class Witness:
             few = len(limits.asked_at) <= ASKS_AFTER_DEADLINE
             self._check(few, "after the deadline there is one collection and one repair", command)
 
-    def _see_stop_round(self, command: ev.StopRound) -> None:
+    def _see_stop_round(self, command: cmd.StopRound) -> None:
         self.outcomes.add(command.stamp.round)
 
-    def _see_discard(self, command: ev.Discard) -> None:
+    def _see_discard(self, command: cmd.Discard) -> None:
         known = command.payload in self.payloads
         self._check(known, "what is discarded has arrived", command)
         again = command.payload in self.forgotten
         self._check(not again, "a payload is used or discarded once", command)
         self.forgotten.add(command.payload)
 
-    def _see_solve(self, command: ev.Solve) -> None:
+    def _see_solve(self, command: cmd.Solve) -> None:
         """The solver is handed what arrived in this round, and nothing twice."""
         self._check(self._question is None, "one question at a time", command)
         here = Counter(each.message for each in self._arrivals.values() if each.round == command.round)
@@ -283,7 +282,7 @@ class Witness:
             ahead = SUMS_AHEAD * self._network.arithmetic_seconds
             limits.until = max(limits.until, self.sim.now + ahead)
 
-    def _see_combine(self, command: ev.Combine) -> None:
+    def _see_combine(self, command: cmd.Combine) -> None:
         """No payload counts twice, and the sum is the one that was certified."""
         assert self.code is not None
         payloads = [payload for payload, _ in command.weights]
@@ -312,18 +311,18 @@ class Witness:
             answer.achieved.tolist(),
         )
 
-    def _see_step(self, command: ev.Step) -> None:
+    def _see_step(self, command: cmd.Step) -> None:
         assert self.code is not None
         self._check(command.round not in self._steps, "a round has one step", command)
         self._steps.add(command.round)
         if self.shadow is not None:
             self.shadow.step(command.round, self.code.n_chunks, self._answers[command.round].achieved)
 
-    def _see_restore(self, command: ev.Restore) -> None:
+    def _see_restore(self, command: cmd.Restore) -> None:
         if self.shadow is not None:
             self.shadow.restore(command.round)
 
-    def _see_record(self, command: ev.Record) -> None:
+    def _see_record(self, command: cmd.Record) -> None:
         """One record a round, in order, that says what was achieved and what became of every chunk."""
         record = command.record
         self._check(record.round == len(self.records), "records come in order, one a round", record.round)
@@ -343,7 +342,7 @@ class Witness:
             least = record.recovered_fraction * n_chunks - 1e-6
             self._check(record.chunks_used >= least, "what is recovered was computed by somebody", record)
 
-    def _see_finish(self, command: ev.Finish) -> None:
+    def _see_finish(self, command: cmd.Finish) -> None:
         self.finish_seen = True
 
     # ---- books ------------------------------------------------------------------------------------------
@@ -379,13 +378,10 @@ class Witness:
 
 
 _SEEN: tuple[type, ...] = (
-    ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, ev.Planned, ev.Welcome,
-    ev.CloseLink, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.Discard, ev.Solve, ev.Combine,
-    ev.Step, ev.Restore, ev.Record, ev.Note, ev.Prefetch, ev.Finish,
+    ev.LinkUp, ev.LinkDown, ev.Tick, ev.ChunkFinished, ev.MessageArrived, ev.Solved, cmd.Planned, cmd.Discard,
+    cmd.Welcome, cmd.CloseLink, cmd.StartRound, cmd.NextChunk, cmd.Collect, cmd.StopRound, cmd.Solve,
+    cmd.Combine, cmd.Step, cmd.Restore, cmd.Record, cmd.Note, cmd.Prefetch, cmd.Finish,
 )  # fmt: skip
-_TO_LINKS = (ev.Welcome, ev.Prefetch, ev.StartRound, ev.NextChunk, ev.Collect, ev.StopRound, ev.CloseLink)
-
-
-@lru_cache
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+_TO_LINKS = (
+    cmd.Welcome, cmd.Prefetch, cmd.StartRound, cmd.NextChunk, cmd.Collect, cmd.StopRound, cmd.CloseLink,
+)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradcode.lab.invariants import Check
-from master import events as ev
+from master import commands as cmd
 
 
 class PlanBooks:
@@ -24,7 +24,7 @@ class PlanBooks:
         self._check = check
         self._prepares: dict[int, int] = {}
 
-    def planned(self, command: ev.Planned, wanted: int, linked: Iterable[int], kept: set[int]) -> None:
+    def planned(self, command: cmd.Planned, wanted: int, linked: Iterable[int], kept: set[int]) -> None:
         """Another plan than the first; payloads in ``kept`` are neither used nor discarded."""
         self._check(command.epoch == self.epoch + 1, "plans have epochs in order", command.epoch)
         self._check(command.code.n_workers <= wanted, "a plan is for no more than are wanted", command)
@@ -33,7 +33,7 @@ class PlanBooks:
         self.unwelcome = set(linked)
         self._prepares.clear()
 
-    def welcomed(self, command: ev.Welcome, seated: bool, n_places: int) -> None:
+    def welcomed(self, command: cmd.Welcome, seated: bool, n_places: int) -> None:
         """A link is told its place."""
         self.forget(command.link)
         if command.place is None:
@@ -41,7 +41,7 @@ class PlanBooks:
         else:
             self._check(0 <= command.place < n_places, "a place is one of the plan", command)
 
-    def told(self, command: ev.Prefetch, seated: bool, n_places: int) -> None:
+    def told(self, command: cmd.Prefetch, seated: bool, n_places: int) -> None:
         """A spare is told what to prepare for."""
         self._check(not seated, "only spares prepare for places", command)
         known = bool(command.places) and set(command.places) <= set(range(n_places))
@@ -51,7 +51,7 @@ class PlanBooks:
         self._check(alone, "spares prepare for different places", command, self._prepares)
         self._prepares[command.link] = command.places[0]
 
-    def started(self, command: ev.StartRound, incarnation: int | None) -> None:
+    def started(self, command: cmd.StartRound, incarnation: int | None) -> None:
         """A link is sent a round; ``incarnation`` is that of its seat."""
         told, current = (command.stamp.epoch, command.stamp.incarnation), (self.epoch, incarnation)
         self._check(told == current, "rounds start under the plan in force", command, current)

@@ -9,6 +9,7 @@ from common.codes.decoders import LeastSquares
 from common.codes.partial_stragglers import partial_stragglers
 from common.codes.tallies import CountMessages
 from common.codes.uncoded import uncoded
+from master import commands as cmd
 from master import events as ev
 from master.arithmetic import REMEMBERED_PATTERNS, Arithmetic
 from master.optimizers import ConstantRate, make_optimizer
@@ -131,9 +132,9 @@ def test_commands_are_answered_with_their_time():
     made = arithmetic([1.0, 2.0])
     ticks = iter(range(100))
     made.receive(1, np.array([10.0, 0.0]).tobytes())
-    solved = made.answer(ev.Solve(3, uncoded(2).messages), lambda: next(ticks))
+    solved = made.answer(cmd.Solve(3, uncoded(2).messages), lambda: next(ticks))
     assert isinstance(solved, ev.Solved)
     assert (solved.round, solved.seconds, solved.decoding.exact) == (3, 1, True)
-    assert made.answer(ev.Combine(3, ((1, (1.0,)),)), lambda: next(ticks)) == ev.Combined(3, 1.0, None, 1)
-    assert made.answer(ev.Step(3), lambda: next(ticks)) == ev.Stepped(3, True, 1)
-    assert made.answer(ev.Evaluate(3), lambda: next(ticks)) == ev.Evaluated(3, 2.0)
+    assert made.answer(cmd.Combine(3, ((1, (1.0,)),)), lambda: next(ticks)) == ev.Combined(3, 1.0, None, 1)
+    assert made.answer(cmd.Step(3), lambda: next(ticks)) == ev.Stepped(3, True, 1)
+    assert made.answer(cmd.Evaluate(3), lambda: next(ticks)) == ev.Evaluated(3, 2.0)

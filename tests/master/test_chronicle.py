@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from master.chronicle import MOST_TOLD, Chronicle
-from master.events import Note
+from master.commands import Note
 
 
 def test_notes_of_one_round_are_kept_up_to_a_bound_and_the_rest_is_counted():

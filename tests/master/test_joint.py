@@ -7,8 +7,8 @@ import pytest
 from common.codes.base import decode
 from common.spec import make_code
 from master.collecting import Ask, CollectTimes
+from master.commands import Solve
 from master.deadlines import RoundRules
-from master.events import Solve
 from master.paces import Paces
 from master.round import Round
 from master.schedule import FixedOrder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from master.bookkeeping import Totals
-from master.events import Prefetch
+from master.commands import Prefetch
 from master.membership import Membership
 from master.paces import Paces
 from master.preparing import EVERY_ROUNDS, MOST_PLACES, Preparing

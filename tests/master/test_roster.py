@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from master.events import CloseLink, LinkUp, Note, Welcome
+from master.commands import CloseLink, Note, Welcome
+from master.events import LinkUp
 from master.membership import Membership
 from master.roster import Roster
 

@@ -10,8 +10,8 @@ from common.codes.partial_stragglers import partial_stragglers
 from common.codes.scheduled import scheduled
 from common.codes.uncoded import uncoded
 from master.collecting import Ask, CollectTimes
+from master.commands import Solve
 from master.deadlines import RoundRules
-from master.events import Solve
 from master.paces import Paces
 from master.planned import Planned
 from master.round import Move, Round

@@ -20,6 +20,7 @@ import pytest
 
 from common.codes.base import Message, Term, decode
 from common.spec import make_code
+from master import commands as cmd
 from master import events as ev
 from master.deadlines import AdaptiveDeadline, DeadlineRule, FixedDeadline, NoDeadline
 from master.settings import RunSettings
@@ -61,7 +62,7 @@ class Player:
         self.training = Training(settings, now=0.0)
         self.links: dict[str, int] = {}
         self.n_payloads = 0
-        self.solve: ev.Solve | None = None
+        self.solve: cmd.Solve | None = None
         self.wakes_at: float | None = None
         self.now = 0.0
         self.heard: dict[int, tuple[int, float]] = {}
@@ -147,14 +148,14 @@ class Player:
 
     # ---- what the master answers ------------------------------------------------------------------------
 
-    def told(self, commands: list[ev.Command]) -> list[str]:
+    def told(self, commands: list[cmd.Command]) -> list[str]:
         """A line each; links that are told the same share one."""
         for command in commands:
-            if isinstance(command, ev.Solve):
+            if isinstance(command, cmd.Solve):
                 self.solve = command
-            elif isinstance(command, ev.StartRound):
+            elif isinstance(command, cmd.StartRound):
                 self.heard[command.link] = 0, self.now
-            elif isinstance(command, ev.NextChunk):
+            elif isinstance(command, cmd.NextChunk):
                 self.heard[command.link] = self.heard[command.link][0] + 1, self.now
         names = {number: name for name, number in self.links.items()}
         lines = []
@@ -165,39 +166,39 @@ class Player:
         return lines
 
 
-def in_words(command: ev.Command) -> str:
+def in_words(command: cmd.Command) -> str:
     match command:
-        case ev.Welcome(place=place):
+        case cmd.Welcome(place=place):
             return "welcome as a spare" if place is None else f"welcome to place {place}"
-        case ev.Prefetch(places=places):
+        case cmd.Prefetch(places=places):
             return f"prepare for places {listed(places)}"
-        case ev.StartRound(stamp=stamp):
+        case cmd.StartRound(stamp=stamp):
             return f"start round {stamp.round}"
-        case ev.NextChunk(chunks=chunks):
+        case cmd.NextChunk(chunks=chunks):
             return f"next compute {listed(chunks)}"
-        case ev.Collect(request=request, terms=terms):
+        case cmd.Collect(request=request, terms=terms):
             return f"send message {request}: {form(terms)}"
-        case ev.StopRound(stamp=stamp):
+        case cmd.StopRound(stamp=stamp):
             return f"stop round {stamp.round}"
-        case ev.CloseLink(reason=reason):
+        case cmd.CloseLink(reason=reason):
             return f"goodbye, {reason}"
-        case ev.Discard(payload=payload):
+        case cmd.Discard(payload=payload):
             return f"discard payload {payload}"
-        case ev.Solve(received=received):
+        case cmd.Solve(received=received):
             return f"solve {'; '.join(map(column, received)) or 'nothing'}"
-        case ev.Combine(weights=weights):
+        case cmd.Combine(weights=weights):
             return "combine " + " + ".join(f"{row[0]:.4g} x payload {payload}" for payload, row in weights)
-        case ev.Step():
+        case cmd.Step():
             return "step"
-        case ev.Evaluate():
+        case cmd.Evaluate():
             return "score"
-        case ev.Planned(code=code, epoch=epoch):
+        case cmd.Planned(code=code, epoch=epoch):
             return f"plan {code.spec}, epoch {epoch}"
-        case ev.Note(kind=kind, text=text):
+        case cmd.Note(kind=kind, text=text):
             return f"note ({kind}) {text}"
-        case ev.Finish(reason=reason, exit_code=exit_code):
+        case cmd.Finish(reason=reason, exit_code=exit_code):
             return f"finish with exit code {exit_code}: {reason}"
-        case ev.Record(record=record):
+        case cmd.Record(record=record):
             slow = f"; stragglers {listed(record.stragglers)}" if record.stragglers else ""
             stepped = "a step" if record.stepped else "no step"
             return f"record round {record.round}: {record.outcome}, {stepped}: {record.reason}{slow}"

@@ -14,6 +14,7 @@ from common.history import RoundRecord
 from common.spec import make_code
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from master import commands as cmd
 from master import events as ev
 from master.deadlines import AdaptiveDeadline, FixedDeadline
 from master.settings import RunSettings
@@ -149,7 +150,7 @@ def test_wait_goes_on_when_the_lost_worker_comes_back():
     sim = simulator("uncoded(n)", delays=dying(3), on_shortfall="wait")
     sim.at(3.0, partial(sim.join, "w3"))
     sim.play()
-    assert sim.finished == ev.Finish("all 10 rounds are done", 0)
+    assert sim.finished == cmd.Finish("all 10 rounds are done", 0)
     assert ends(sim.records) == {("exact", "exact")}
     assert max(record.seconds for record in sim.records) == pytest.approx(3.0, abs=0.2)
 
@@ -166,7 +167,7 @@ def test_if_nobody_is_left_the_run_waits_says_so_and_ends(on_shortfall, deadline
         **more,
     )
     sim.play()
-    assert sim.finished == ev.Finish("no worker is left, and nobody came back in 7 s", 3)
+    assert sim.finished == cmd.Finish("no worker is left, and nobody came back in 7 s", 3)
     told = [seconds for seconds, note in sim.notes if note.text.startswith("no worker is left: waiting")]
     assert len(told) == 1
     assert sim.now == pytest.approx(told[0] + 7.0)
@@ -201,7 +202,7 @@ def test_max_seconds_ends_the_run_without_spinning(limit):
         training.handle(ev.LinkReady(1, 1), started)
         wakes_at = training.wakes_at(started)
         commands = training.handle(ev.Tick(), wakes_at)
-        assert commands[-1] == ev.Finish(f"max_seconds = {limit:g} have passed", 0)
+        assert commands[-1] == cmd.Finish(f"max_seconds = {limit:g} have passed", 0)
 
 
 def test_a_worker_stopped_between_collect_and_its_message_costs_under_half_a_second():
@@ -209,7 +210,7 @@ def test_a_worker_stopped_between_collect_and_its_message_costs_under_half_a_sec
     stopped: list[int] = []
 
     def stop_whoever_is_asked_first(item: Any) -> None:
-        if isinstance(item, ev.Collect) and item.stamp.round == 10 and not stopped:
+        if isinstance(item, cmd.Collect) and item.stamp.round == 10 and not stopped:
             sim.workers[item.link].mute_until = math.inf
             stopped.append(item.link)
 
@@ -243,16 +244,16 @@ def test_a_network_slower_than_assumed_is_learnt():
 def test_an_impossible_code_ends_the_run_with_exit_code_2():
     training = Training(settings("fractional_repetition(n, 2)", 4), 0.0)
     assert training.begin() == [
-        ev.Finish("n_stragglers: n_stragglers + 1 must divide n_workers = 4, got 2", 2)
+        cmd.Finish("n_stragglers: n_stragglers + 1 must divide n_workers = 4, got 2", 2)
     ]
-    assert training.handle(ev.LinkUp(1, "ann"), 0.1) == [ev.CloseLink(1, "the run is over")]
+    assert training.handle(ev.LinkUp(1, "ann"), 0.1) == [cmd.CloseLink(1, "the run is over")]
 
 
 def test_too_few_workers_end_the_run_saying_how_many_came():
     sim = Simulator(settings("uncoded(n)", 4, join_timeout_seconds=3.0), Delays(), 2)
     sim.play()
     reason = "2 of 4 workers came within 3 s, and uncoded(4) can do without 0"
-    assert sim.finished == ev.Finish(reason, 3)
+    assert sim.finished == cmd.Finish(reason, 3)
     assert sim.now == pytest.approx(3.0)
 
 
@@ -262,7 +263,7 @@ def test_whoever_comes_and_leaves_before_the_start_does_not_count():
     sim.at(0.5, lambda: sim.cut(sim.workers[0]))
     sim.at(5.0, partial(sim.join, "late"))
     sim.play()
-    assert sim.finished == ev.Finish("all 10 rounds are done", 0)
+    assert sim.finished == cmd.Finish("all 10 rounds are done", 0)
     assert sim.training.code.n_workers == 1
 
 
@@ -308,7 +309,7 @@ def solved(training: Training, n_messages: int) -> ev.Solved:
 @pytest.mark.parametrize("stamp", [ev.Stamp(1, 0, 1), ev.Stamp(0, 0, 9)], ids=["epoch", "incarnation"])
 def test_frames_with_another_stamp_are_stale(stamp):
     training = begun()
-    assert training.handle(ev.MessageArrived(1, stamp, 0, 5, 8), 0.1) == [ev.Discard(5)]
+    assert training.handle(ev.MessageArrived(1, stamp, 0, 5, 8), 0.1) == [cmd.Discard(5)]
     assert training.handle(ev.ChunkFinished(1, stamp, 0, 0.02, 1.0, 50, True), 0.1) == []
     assert training.chronicle.totals.stale_frames == 2
     assert training.round.payloads() == ()
@@ -319,7 +320,7 @@ def test_frames_of_unknown_links_and_spares_are_stale():
     training.handle(ev.LinkUp(3, "spare"), 0.1)
     for link in (3, 99):
         frame = ev.MessageArrived(link, ev.Stamp(0, 0, 3), 0, link, 8)
-        assert training.handle(frame, 0.1) == [ev.Discard(link)]
+        assert training.handle(frame, 0.1) == [cmd.Discard(link)]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +339,7 @@ def test_frames_of_unknown_links_and_spares_are_stale():
 def test_what_no_honest_worker_sends_ends_its_link_and_the_run_goes_on(frame):
     training = begun()
     commands = training.handle(frame, 0.1)
-    (close,) = [command for command in commands if isinstance(command, ev.CloseLink)]
+    (close,) = [command for command in commands if isinstance(command, cmd.CloseLink)]
     assert (close.link, close.kind) == (
         1,
         "foreign_message" if hasattr(frame, "payload") else "foreign_chunk",
@@ -355,7 +356,7 @@ def test_what_no_honest_worker_sends_ends_its_link_and_the_run_goes_on(frame):
 def test_a_chunk_that_is_not_finite_ends_the_run_naming_worker_and_chunk(wrong, what):
     training = begun()
     reason = f"worker w1: the {what} of chunk 1 is not finite in round 0: the run diverged"
-    assert training.handle(report(1, 1, **wrong), 0.1)[-1] == ev.Finish(reason, 3)
+    assert training.handle(report(1, 1, **wrong), 0.1)[-1] == cmd.Finish(reason, 3)
 
 
 def test_a_message_that_is_not_finite_ends_the_run_naming_the_worker():
@@ -365,7 +366,7 @@ def test_a_message_that_is_not_finite_ends_the_run_naming_the_worker():
     training.handle(solved(training, 2), 0.1)
     commands = training.handle(ev.Combined(0, math.inf, 8, 0.0), 0.1)
     reason = "the message of worker w1 is not finite in round 0: the run diverged"
-    assert commands[-1] == ev.Finish(reason, 3)
+    assert commands[-1] == cmd.Finish(reason, 3)
 
 
 def test_parameters_that_are_not_finite_end_the_run():
@@ -373,9 +374,9 @@ def test_parameters_that_are_not_finite_end_the_run():
     training.handle(message(0, 7), 0.1)
     training.handle(message(1, 8), 0.1)
     training.handle(solved(training, 2), 0.1)
-    assert training.handle(ev.Combined(0, 1.0, None, 0.0), 0.1) == [ev.Step(0)]
+    assert training.handle(ev.Combined(0, 1.0, None, 0.0), 0.1) == [cmd.Step(0)]
     reason = "the parameters are not finite after round 0: the run diverged"
-    assert training.handle(ev.Stepped(0, False, 0.0), 0.1)[-1] == ev.Finish(reason, 3)
+    assert training.handle(ev.Stepped(0, False, 0.0), 0.1)[-1] == cmd.Finish(reason, 3)
 
 
 def test_a_second_ready_does_not_start_the_round_again():
@@ -394,10 +395,10 @@ def test_a_stop_while_a_step_is_taken_is_obeyed_after_it():
     assert training.handle(ev.StopRequested("interrupted", 130), 0.1) == []
     assert training.wakes_at(0.1) is None
     training.handle(ev.Combined(0, 1.0, None, 0.0), 0.1)
-    assert training.handle(ev.Stepped(0, True, 0.0), 0.1) == [ev.Evaluate(0)]
+    assert training.handle(ev.Stepped(0, True, 0.0), 0.1) == [cmd.Evaluate(0)]
     commands = training.handle(ev.Evaluated(0, 0.75), 0.1)
     assert commands[0].record.score == 0.75
-    assert commands[-1] == ev.Finish("interrupted", 130)
+    assert commands[-1] == cmd.Finish("interrupted", 130)
 
 
 def test_a_stop_in_mid_round_drops_what_has_arrived():
@@ -405,13 +406,13 @@ def test_a_stop_in_mid_round_drops_what_has_arrived():
     training.handle(message(0, 7), 0.1)
     commands = training.handle(ev.StopRequested("interrupted", 130), 0.2)
     assert commands == [
-        ev.Discard(7),
-        ev.CloseLink(1, "the run is over"),
-        ev.CloseLink(2, "the run is over"),
-        ev.Finish("interrupted", 130),
+        cmd.Discard(7),
+        cmd.CloseLink(1, "the run is over"),
+        cmd.CloseLink(2, "the run is over"),
+        cmd.Finish("interrupted", 130),
     ]
-    assert training.handle(message(1, 8), 0.3) == [ev.Discard(8)]
-    assert training.handle(ev.LinkUp(9, "late"), 0.3) == [ev.CloseLink(9, "the run is over")]
+    assert training.handle(message(1, 8), 0.3) == [cmd.Discard(8)]
+    assert training.handle(ev.LinkUp(9, "late"), 0.3) == [cmd.CloseLink(9, "the run is over")]
 
 
 def test_scores_are_asked_for_while_the_next_round_runs():
@@ -421,7 +422,7 @@ def test_scores_are_asked_for_while_the_next_round_runs():
     training.handle(solved(training, 2), 0.1)
     training.handle(ev.Combined(0, 1.0, None, 0.0), 0.1)
     commands = training.handle(ev.Stepped(0, True, 0.0), 0.1)
-    assert [type(command) for command in commands] == [ev.StartRound, ev.StartRound, ev.Evaluate]
+    assert [type(command) for command in commands] == [cmd.StartRound, cmd.StartRound, cmd.Evaluate]
     (written,) = training.handle(ev.Evaluated(0, 0.5), 0.2)
     assert (written.record.round, written.record.score) == (0, 0.5)
 
@@ -442,7 +443,7 @@ def test_late_reports_are_written_down_with_the_next_round():
     training.handle(report(1, 0), 0.15)
     training.handle(message(0, 8, round_number=1), 0.2)
     commands = training.handle(solved(training, 1), 0.2)
-    (record,) = [command.record for command in commands if isinstance(command, ev.Record)]
+    (record,) = [command.record for command in commands if isinstance(command, cmd.Record)]
     (row,) = [row for row in record.chunks if row.state == "late"]
     assert (row.round, row.place, row.chunk, row.arrived_seconds) == (0, 1, 0, pytest.approx(0.15))
     assert record.chunks_late == 1

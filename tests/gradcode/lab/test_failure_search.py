@@ -22,7 +22,7 @@ from gradcode.lab.invariants import BrokenInvariant
 from gradcode.lab.lies import LIES
 from gradcode.lab.playing import play, play_twice
 from gradcode.lab.plots import ACTIONS, MOST_CHUNKS, PLAYED, known_code, plot_of_seed
-from master import events as ev
+from master import commands as cmd
 from master.bookkeeping import Ledger
 from master.chronicle import Chronicle
 from master.collecting import Collecting
@@ -94,7 +94,7 @@ def forgets_a_discard(monkeypatch):
     right = Training._message_arrived
 
     def wrong(self, event, now):
-        return [each for each in right(self, event, now) if not isinstance(each, ev.Discard)]
+        return [each for each in right(self, event, now) if not isinstance(each, cmd.Discard)]
 
     monkeypatch.setattr(Training, "_message_arrived", wrong)
 
@@ -105,7 +105,7 @@ def adds_a_payload_twice(monkeypatch):
     def wrong(self, now):
         doubled = lambda each: replace(each, weights=each.weights + each.weights[:1])  # noqa: E731
         commands = right(self, now)
-        return [doubled(each) if isinstance(each, ev.Combine) else each for each in commands]
+        return [doubled(each) if isinstance(each, cmd.Combine) else each for each in commands]
 
     monkeypatch.setattr(Training, "_settle", wrong)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gradcode.lab.playing import L2, RATE, play, play_twice, world
 from gradcode.lab.plots import Plot, draw_plot, known_code
-from master import events as ev
+from master import commands as cmd
 
 EXAMPLES = int(os.environ.get("GRADCODE_EXAMPLES", "100"))
 
@@ -95,7 +95,7 @@ EXACT = {
 @given(chances.map(bearable).filter(decodes_exactly))
 def test_with_as_many_absent_as_the_code_bears_every_step_is_that_of_gradient_descent(plot: Plot):
     played = play(plot)
-    assert played.finish == ev.Finish(f"all {plot.settings['rounds']} rounds are done", 0)
+    assert played.finish == cmd.Finish(f"all {plot.settings['rounds']} rounds are done", 0)
     assert {record.outcome for record in played.records} == {"exact"}
     model, data = world()
     point = model.initial()

@@ -16,6 +16,7 @@ from gradcode.lab.draws import DelaySource
 from gradcode.lab.network import Network
 from gradcode.lab.oracle import Oracle
 from gradcode.lab.simulator import Simulator
+from master import commands as cmd
 from master import events as ev
 from master.deadlines import AdaptiveDeadline, FixedDeadline
 from master.settings import RunSettings
@@ -146,8 +147,8 @@ def test_a_worker_that_dies_in_mid_round_costs_at_most_two_chunks(into_the_round
 def test_a_worker_that_dies_when_it_is_asked_costs_the_time_to_compute_its_chunks_elsewhere(code):
     sim = simulator(code)
 
-    def watch(item: ev.Event | ev.Command) -> None:
-        if isinstance(item, ev.Collect) and item.stamp.round == 4:
+    def watch(item: ev.Event | cmd.Command) -> None:
+        if isinstance(item, cmd.Collect) and item.stamp.round == 4:
             worker = sim.workers[item.link]
             if worker.place == 5:
                 sim.cut(worker)
@@ -282,8 +283,8 @@ def test_few_workers_are_asked_when_others_have_finished_the_same_chunks():
     sim = simulator("scheduled(n, n, 2)", Delays("constant", CHUNK, factors=((0, 3.0),)), n=4)
     asked: dict[int, int] = {}
 
-    def watch(item: ev.Event | ev.Command) -> None:
-        if isinstance(item, ev.Collect):
+    def watch(item: ev.Event | cmd.Command) -> None:
+        if isinstance(item, cmd.Collect):
             asked[item.stamp.round] = asked.get(item.stamp.round, 0) + 1
 
     sim.watch = watch

@@ -13,6 +13,7 @@ from common.spec import make_code
 from gradcode.lab.learning import simulate
 from gradcode.lab.network import Network
 from gradcode.lab.simulator import Simulator
+from master import commands as cmd
 from master import events as ev
 from master.build import build_dataset, build_model
 from master.settings import RunSettings
@@ -66,7 +67,7 @@ def test_50_rounds_without_deadline_equal_full_batch_gradient_descent(name, wire
     )
     sim = simulate(experiment)
     records = sim.play()
-    assert sim.finished == ev.Finish("all 50 rounds are done", 0)
+    assert sim.finished == cmd.Finish("all 50 rounds are done", 0)
     assert {record.outcome for record in records} == {"exact"}
     assert any(record.stragglers for record in records)
     expected = full_batch(experiment)
@@ -269,9 +270,9 @@ def test_who_is_told_to_go_first_computes_a_chunk_once():
     """After deaths chunks are computed again, in another order; none is computed twice by one worker."""
     deaths = tuple(Interruption(place, "death", 0.3 + place / 100) for place in (3, 4))
     delays = Delays("shifted_exponential", seconds=0.02, mean_seconds=0.02, interruptions=deaths)
-    orders: list[ev.NextChunk] = []
+    orders: list[cmd.NextChunk] = []
     sim = timing("partial_stragglers(n, 3, 4)", 8, delays, rounds=10)
-    sim.watch = lambda item: orders.append(item) if isinstance(item, ev.NextChunk) else None
+    sim.watch = lambda item: orders.append(item) if isinstance(item, cmd.NextChunk) else None
     sim.play()
     assert orders
     assert sim.training.chronicle.totals.duplicate_frames == 0
