@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from common.codes.base import Decoding, GradientCode, Message, decode
 from master import commands as cmd
 from master import events as ev
-from master.checked import Question
+from master.checked import Exposed, Question
 from master.examination import Examination
 
 REMEMBERED_PATTERNS = 256
@@ -32,8 +32,11 @@ Sum = cmd.Solve | cmd.Combine | cmd.Step | cmd.Evaluate | cmd.Examine | cmd.Rest
 class Recompute(Protocol):
     """Computes gradients of chunks again."""
 
-    def __call__(self, chunk: int, n_chunks: int, point: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    def gradient(self, chunk: int, n_chunks: int, point: NDArray[Any]) -> tuple[NDArray[Any], float]:
         """The gradient of a chunk at ``point``, shape (d,), and how far rounding may move a number of it."""
+
+    def rounding(self, chunk: int, n_chunks: int, size: float) -> float:
+        """The latter alone, for a gradient whose largest number is about ``size``."""
 
 
 class Steps(Protocol):
@@ -138,7 +141,7 @@ class Arithmetic:
             self.keep(command.round, command.keep)
             return ev.Stepped(command.round, self.step(), clock() - began)
         if isinstance(command, cmd.Examine):
-            found = self.examine(command.questions)
+            found = self.examine(command.questions, command.exposed)
             return replace(found, round=command.round, seconds=clock() - began)
         if isinstance(command, cmd.Restore):
             self.restore(command.round)
@@ -188,20 +191,30 @@ class Arithmetic:
         self._gradient = gradient
         return float(np.linalg.norm(gradient)), culprit
 
-    def examine(self, questions: tuple[Question, ...]) -> ev.Examined:
+    def examine(self, questions: tuple[Question, ...], exposed: tuple[Exposed, ...] = ()) -> ev.Examined:
         """Find the wrong values among what came, and put those right that are used.
 
         Cost: a digest of every value that is compared, and a pass over the rows of those computed again.
         """
         assert self.code is not None, "there is no plan yet"
         assert self._recompute is not None, "nothing is verified without rows"
-        point = self.optimizer.point.astype(self._wire)
-        gradient = partial(self._recompute, n_chunks=self.code.n_chunks, point=point)
-        found = Examination(self._payloads, gradient, self.message_length).answer(questions)
+        point, n_chunks = self.optimizer.point.astype(self._wire), self.code.n_chunks
+        gradient = partial(self._recompute.gradient, n_chunks=n_chunks, point=point)
+        rounding = partial(_rounding, self._recompute, n_chunks)
+        examination = Examination(self._payloads, gradient, rounding, self.message_length)
+        found = examination.answer(questions, exposed)
         self._payloads.update(found.corrections)
-        liars = tuple(found.liars)
-        counts = (found.n_audited, found.n_compared, found.n_wrong, liars, found.n_disputed, found.n_unsure)
-        return ev.Examined(-1, *counts, 0.0)
+        return ev.Examined(
+            round=-1,
+            n_audited=found.n_audited,
+            n_compared=found.n_compared,
+            n_wrong=found.n_wrong,
+            liars=tuple(found.liars),
+            n_disputed=found.n_disputed,
+            n_unsure=found.n_unsure,
+            seconds=0.0,
+            disputes=tuple(found.disputes),
+        )
 
     def keep(self, number: int, kept: tuple[int, ...]) -> None:
         """Keep the optimiser as it is before the step of round ``number``; forget all not in ``kept``."""
@@ -219,3 +232,7 @@ class Arithmetic:
         self.optimizer.step(self._gradient)
         self._gradient = None
         return bool(np.isfinite(self.optimizer.parameters).all())
+
+
+def _rounding(recompute: Recompute, n_chunks: int, chunk: int, size: float) -> float:
+    return recompute.rounding(chunk, n_chunks, size)

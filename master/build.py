@@ -161,7 +161,7 @@ def build_arithmetic(experiment: Experiment, dataset: Dataset, model: Model) -> 
         regularised=model.regularised(),
         score=lambda parameters: model.score(parameters, X, y),
         wire_dtype=experiment.wire_dtype,
-        recompute=Recomputation(model, dataset, experiment.compute_dtype).gradient,
+        recompute=Recomputation(model, dataset, experiment.compute_dtype),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from common.codes.base import GradientCode, Message, Term
 from common.history import RoundRecord
-from master.checked import Question
+from master.checked import Exposed, Question
 from master.events import Stamp
 from master.snapshot import Snapshot
 
@@ -57,6 +57,18 @@ class Collect:
     request: int
     terms: tuple[Term, ...]
     n_parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskPartialSum:
+    """Ask the link for one number, at ``index``, of the message that is made of ``terms``."""
+
+    link: int
+    stamp: Stamp
+    number: int
+    terms: tuple[Term, ...]
+    n_parts: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +124,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Find the wrong answers among the payloads of a round and put them right; answer with Examined."""
+    """Find the wrong answers among the payloads of a round and put them right; answer with Examined.
+
+    ``exposed``: what disputes about some of these questions have come to.
+    """
 
     round: int
     questions: tuple[Question, ...]
+    exposed: tuple[Exposed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,7 @@ Command = (
     | StartRound
     | NextChunk
     | Collect
+    | AskPartialSum
     | StopRound
     | CloseLink
     | Discard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from common.folder import RunFolder
 from common.history import RoundRecord
 from common.wire import codec
 from common.wire import frames as wire
-from common.wire.pieces import Assembler, array_bytes_of, split_frames
+from common.wire.pieces import Assembler, array_bytes_of
 from master import commands as cmd
 from master import events as ev
 from master.arithmetic import Arithmetic, Sum
@@ -24,6 +25,7 @@ from master.counters import Counters
 from master.limits import Allowance, Limits
 from master.orders import OrderBook
 from master.outbox import Outbox
+from master.parameters import SharedParameters
 from master.permits import RowPermits
 from master.scribe import Scribe
 from master.session import Session
@@ -31,9 +33,6 @@ from master.settings import RunSettings
 from master.snapshot import ANEW, Origin, Snapshot
 from master.traffic import Traffic
 from master.training import Training
-
-FRAME_BYTES = 512 * 1024
-"""Payload of a parameters frame; between 256 KiB and 1 MiB gRPC is fastest."""
 
 WORRYING = ("lost", "short", "stuck", "chunks", "disk", "quarantine", "return")
 """Kinds of notes that are logged as warnings."""
@@ -86,7 +85,7 @@ class Driver:
         self._traffic = Traffic()
         self._n_links = 0
         self._n_payloads = 0
-        self._shared: tuple[tuple[int, int], int, list[bytes]] = ((-1, -1), 0, [])
+        self._parameters = SharedParameters(arithmetic, orders.wire_dtype)
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "arithmetic")
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -95,6 +94,7 @@ class Driver:
             cmd.StartRound: self._start_round,
             cmd.NextChunk: self._next_chunk,
             cmd.Collect: self._collect,
+            cmd.AskPartialSum: self._ask_partial_sum,
             cmd.StopRound: self._stop_round,
             cmd.CloseLink: self._close_link,
             cmd.Discard: lambda command: self._arithmetic.discard(command.payload),
@@ -158,11 +158,11 @@ class Driver:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, wakes_at - now), self.dispatch, ev.Tick())
 
-    def open_session(self, name: str) -> Session:
-        """A link has passed the handshake."""
+    def open_session(self, name: str, minor: int = wire.PROTOCOL_MINOR) -> Session:
+        """A link has passed the handshake; its worker speaks this minor version of the protocol."""
         self._n_links += 1
         allowance = Allowance(self.limits.frames_per_second, self.clock())
-        session = Session(self._n_links, allowance, Outbox(self.limits.queued_bytes))
+        session = Session(self._n_links, allowance, Outbox(self.limits.queued_bytes), minor)
         self._sessions[session.number] = session
         self._counters.link_opened()
         self.dispatch(ev.LinkUp(session.number, name))
@@ -191,6 +191,9 @@ class Driver:
                 self.dispatch(ev.ChunkFinished(link, stamp, *report, *heard, frame.digest))
         elif isinstance(frame, wire.MessageFrame):
             self._assemble(session, frame)
+        elif isinstance(frame, wire.PartialSum):
+            if self._is_ours(frame.stamp):
+                self.dispatch(ev.PartialSum(link, _core_stamp(frame.stamp), frame.number, frame.value))
         elif isinstance(frame, wire.Ready):
             if frame.epoch == self.training.epoch:
                 self.dispatch(ev.LinkReady(link, frame.incarnation))
@@ -279,7 +282,7 @@ class Driver:
         session = self._sessions.get(command.link)
         if session is None:
             return
-        total_bytes, pieces = self._parameters(command.stamp)
+        total_bytes, pieces = self._parameters.of(self._stamp(command.stamp, shared=True))
         start = wire.StartRound(
             self._stamp(command.stamp),
             self.training.run_seconds(self.clock()),
@@ -293,21 +296,6 @@ class Driver:
     def _message_bytes(self, n_parts: int) -> int:
         return array_bytes_of(self._arithmetic.message_length(n_parts), self._orders.wire_dtype)
 
-    def _parameters(self, stamp: ev.Stamp) -> tuple[int, list[bytes]]:
-        """The round's parameters as frames, serialised once for all links."""
-        if self._shared[0] != (stamp.epoch, stamp.round):
-            point = self._arithmetic.point_bytes()
-            pieces = [
-                codec.encode_response(
-                    wire.ParametersFrame(
-                        self._stamp(stamp, shared=True), offset, len(point), self._orders.wire_dtype, piece
-                    )
-                )
-                for offset, piece in split_frames(point, FRAME_BYTES)
-            ]
-            self._shared = ((stamp.epoch, stamp.round), len(point), pieces)
-        return self._shared[1], self._shared[2]
-
     def _next_chunk(self, command: cmd.NextChunk) -> None:
         stamp = self._stamp(command.stamp)
         self._send(command.link, wire.NextChunk(stamp, command.chunks), command.stamp.round)
@@ -320,6 +308,17 @@ class Driver:
         terms = wire.Terms.of(command.terms)
         frame = wire.Collect(self._stamp(command.stamp), command.request, terms, command.n_parts)
         self._send(command.link, frame, command.stamp.round)
+
+    def _ask_partial_sum(self, command: cmd.AskPartialSum) -> None:
+        session = self._sessions.get(command.link)
+        if session is None:
+            return
+        if session.minor < wire.PARTIAL_SUMS_SINCE:
+            self.dispatch(ev.PartialSum(command.link, command.stamp, command.number, math.nan))
+            return
+        session.allowance.call_for(1.0, self.clock())
+        asked = (command.number, wire.Terms.of(command.terms), command.index, command.n_parts)
+        self._send(command.link, wire.AskPartialSum(self._stamp(command.stamp), *asked), command.stamp.round)
 
     def _stop_round(self, command: cmd.StopRound) -> None:
         session = self._sessions.get(command.link)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from common.codes.base import Decoding
+from master.checked import Dispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,16 @@ class MessageArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class PartialSum:
+    """Answer of a worker to AskPartialSum number ``number``; not finite if it cannot be had."""
+
+    link: int
+    stamp: Stamp
+    number: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Solved:
     """Answer to Solve."""
 
@@ -137,6 +148,7 @@ class Examined:
         n_wrong: values that were wrong. liars: the workers they are from, in the order of questions.
         n_disputed: values that workers did not agree on. n_unsure: values that enter the gradient as they
             came.
+        disputes: about questions that are still open; workers are to be asked for parts of their sums.
     """
 
     round: int
@@ -147,6 +159,7 @@ class Examined:
     n_disputed: int
     n_unsure: int
     seconds: float
+    disputes: tuple[Dispute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +197,7 @@ Event = (
     | ParametersWritten
     | ChunkFinished
     | MessageArrived
+    | PartialSum
     | Solved
     | Combined
     | Stepped

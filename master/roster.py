@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from master.collecting import Ask
@@ -102,9 +102,9 @@ class Roster:
         return turn, moves
 
 
-def stops(members: Membership, epoch: int, number: int) -> list[Command]:
-    """Tell all that compute that round ``number`` is over."""
-    ready = (link for link in members.seated() if link.ready)
+def stops(members: Membership, epoch: int, number: int, but: Collection[int] = frozenset()) -> list[Command]:
+    """Tell all that compute, ``but`` for these links, that round ``number`` is over."""
+    ready = (link for link in members.seated() if link.ready and link.number not in but)
     return [StopRound(link.number, Stamp(epoch, number, link.incarnation)) for link in ready]
 
 

@@ -56,7 +56,7 @@ class TrainingFace:
             self._driver.count_error(error)
             await context.abort(_CODES.get(error.kind, grpc.StatusCode.INVALID_ARGUMENT), str(error))
             return
-        session = self._driver.open_session(hello.worker_name)
+        session = self._driver.open_session(hello.worker_name, hello.protocol_minor)
         await self._converse(session, requests, context)
 
     async def _hello(self, requests: AsyncIterator[bytes]) -> wire.Hello:

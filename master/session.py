@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.wire.frames import Stamp
+from common.wire.frames import PROTOCOL_MINOR, Stamp
 from common.wire.pieces import Assembler
 from master.limits import Allowance, frames_of_message, frames_of_round
 from master.outbox import Outbox
@@ -19,6 +19,7 @@ class Session:
     number: int
     allowance: Allowance
     outbox: Outbox = field(default_factory=Outbox)
+    minor: int = PROTOCOL_MINOR
     assembling: tuple[Stamp, int] | None = None
     assembler: Assembler | None = None
 

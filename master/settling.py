@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from common.history import RoundRecord
 from master.chronicle import Chronicle
 from master.commands import CloseLink, Combine, Command, Discard, Examine, Restore, Step
-from master.events import Combined, Examined, Stepped
+from master.disputing import Disputing
+from master.events import Combined, Examined, PartialSum, Stepped
 from master.experience import Experience
 from master.membership import Membership
 from master.policies import Verdict, end_of_run, judge
+from master.roster import stops
 from master.round import Round
 from master.settings import RunSettings
 from master.verification import Verification
 
-Progress = Examined | Combined | Stepped
+Progress = Examined | PartialSum | Combined | Stepped
 """What a step goes through."""
 
 
@@ -56,6 +58,7 @@ class Settling:
         self._chronicle = chronicle
         self._experience = experience
         self._verdict: Verdict | None = None
+        self._disputing: Disputing | None = None
         self.skips = 0
         """Rounds in a row without a step."""
 
@@ -66,27 +69,43 @@ class Settling:
 
     def open(self) -> None:
         """Another round starts."""
-        self._verdict = None
+        self._verdict = self._disputing = None
         self.verification.open()
 
-    def judge(self, ended: Round, now: float) -> Advance:
+    @property
+    def wakes_at(self) -> float | None:
+        """When ``look`` has something to do; None if only events can change anything."""
+        return None if self._disputing is None else self._disputing.wakes_at
+
+    def judge(self, ended: Round, epoch: int, members: Membership, now: float) -> Advance:
         """The round has its outcome: add its messages up for a step, or let them go without one.
 
-        Where answers are verified, they are examined before that.
+        Where answers are verified, they are examined before that. Everybody is told that the round is over,
+        but for workers that may be asked about their sums.
         """
         assert ended.outcome is not None
         self._verdict = judge(ended.outcome, self._settings)
         self._experience.observe_round(ended, now)
         self._chronicle.settle(ended, self._experience.paces)
         if self._verdict.steps and self._settings.learning:
-            questions = self.verification.questions(ended)
-            return Advance((Examine(ended.number, questions) if questions else _sum(ended),))
-        return Advance(tuple(Discard(payload) for payload in ended.payloads()), done=True)
+            if questions := self.verification.questions(ended):
+                self._disputing = Disputing(ended.number, epoch, ended.code, questions, members)
+                told = stops(members, epoch, ended.number, self._disputing.links)
+                return Advance((*told, Examine(ended.number, questions)))
+            return Advance((*stops(members, epoch, ended.number), _sum(ended)))
+        dropped = (Discard(payload) for payload in ended.payloads())
+        return Advance((*stops(members, epoch, ended.number), *dropped), done=True)
 
-    def advance(self, event: Progress, ended: Round, members: Membership) -> Advance:
+    def look(self, now: float) -> list[Command]:
+        """Time has passed, or links have gone."""
+        return [] if self._disputing is None else self._disputing.look(now)
+
+    def advance(self, event: Progress, ended: Round, members: Membership, now: float) -> Advance:
         """The step has come further."""
         if isinstance(event, Examined):
-            return self._examined(event, ended, members)
+            return self._examined(event, ended, members, now)
+        if isinstance(event, PartialSum):
+            return self._heard(event, members, now)
         if isinstance(event, Combined):
             if event.culprit is not None:
                 name = members.name_at(ended.owner_of(event.culprit))
@@ -104,7 +123,21 @@ class Settling:
         again = f"{what}: its step is undone, and the next round's answers are all verified"
         return Advance(tuple(self._chronicle.note("return", again)), done=True)
 
-    def _examined(self, event: Examined, ended: Round, members: Membership) -> Advance:
+    def _heard(self, event: PartialSum, members: Membership, now: float) -> Advance:
+        """A worker has answered about its sum."""
+        link = members.links.get(event.link)
+        if self._disputing is None or link is None:
+            self._chronicle.totals.stale_frames += 1
+            return Advance()
+        link.seen_at = now
+        follows = self._disputing.hear(event, link, now)
+        if follows is None:
+            kind = "foreign_message"
+            why = f"{kind}: partial sum {event.number} of round {event.stamp.round} was not asked for"
+            return Advance(expelled=(CloseLink(link.number, why, kind),))
+        return Advance(tuple(follows))
+
+    def _examined(self, event: Examined, ended: Round, members: Membership, now: float) -> Advance:
         """Values that were wrong are right now; those of former rounds are not."""
         back = self.verification.judge(event)
         notes: list[Command] = []
@@ -114,6 +147,12 @@ class Settling:
             place = None if link is None else link.place
             notes += self._chronicle.note("quarantine", f"worker {worker} is quarantined: {why}", place)
             expelled += [] if link is None else [CloseLink(link.number, why)]
+        assert self._disputing is not None
+        if event.disputes:
+            notes += self._disputing.open(event.disputes, event.liars, now)
+            return Advance(tuple(notes), tuple(expelled))
+        notes += self._disputing.dismiss()
+        self._disputing = None
         if back is None:
             return Advance((*notes, _sum(ended)), tuple(expelled))
         who = ", ".join(event.liars)

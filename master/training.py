@@ -108,7 +108,7 @@ class Training:
             begins_at = self._joining.wakes_at(self.code is None, len(self.members.links))
             due = begins_at if begins_at > now else None
         elif current is None:
-            return None
+            return self._settling.wakes_at if self.phase == "running" else None
         else:
             due = current.wakes_at(now)
         due = sooner(due, self.plans.replanning.wakes_at(self.members, now))
@@ -243,20 +243,20 @@ class Training:
     def _settle(self, now: float) -> list[cmd.Command]:
         """The round has its outcome: everybody stops, and the optimiser steps if the policy says so."""
         assert self.round is not None
-        told = stops(self.members, self.epoch, self.round.number)
-        step = self._settling.judge(self.round, now)
-        return [*told, *step.commands, *(self._close_round(now) if step.done else [])]
+        step = self._settling.judge(self.round, self.epoch, self.members, now)
+        return [*step.commands, *(self._close_round(now) if step.done else [])]
 
     def _advance(self, event: Progress, now: float) -> list[cmd.Command]:
-        """The step has come further: examined, combined, stepped."""
-        assert self.round is not None
-        step = self._settling.advance(event, self.round, self.members)
+        """The step has come further: examined, disputed, combined, stepped."""
+        if self.round is None:
+            return []  # what came was of a former plan
+        step = self._settling.advance(event, self.round, self.members, now)
         if step.diverged:
             return self._diverge(step.diverged)
         leaving = [self._expel(close, close.reason, now) for close in step.expelled]
         return [*step.commands, *chain(*leaving), *(self._close_round(now) if step.done else [])]
 
-    _examined = _combined = _stepped = _advance
+    _examined = _partial_sum = _combined = _stepped = _advance
 
     def _close_round(self, now: float) -> list[cmd.Command]:
         """Write the round down, let go whoever drains, and start the next or end the run."""
@@ -356,7 +356,7 @@ class Training:
         """What follows from time and state alone."""
         current, stops_at = self._open_round, self.chronicle.at(self.settings.max_seconds)
         if self.phase != "joining" and current is None:
-            return []
+            return self._settling.look(now) if self.phase == "running" else []
         if stops_at is not None and now >= stops_at:
             return self._end(f"max_seconds = {self.settings.max_seconds:g} have passed", 0)
         if current is None:

@@ -9,6 +9,7 @@ parameters that were there before its first message was used.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,31 +136,32 @@ class Verification:
         for payload, message, n_parts in ended.received():
             if payload not in used:
                 continue
-            mine = Claim(senders[payload], payload)
+            question = partial(Question, message.terms, n_parts, payload)
             if self.mode == "sample":
+                worker = senders[payload].worker
                 n_values = len({term.chunk for term in message.terms})
-                audit = self._sampler.is_due(mine.worker, n_values) or self._doubts
-                asked.append(Question(message.terms, n_parts, (mine,), audit))
+                audit = self._sampler.is_due(worker, n_values) or self._doubts
+                asked.append(question((Claim(worker, payload),), audit))
             else:
-                claims = tuple(said.of(mine, message.terms))
-                lone = len({claim.worker for claim in claims}) == 1
-                asked.append(Question(message.terms, n_parts, claims, lone))
+                claims = tuple(said.of(payload, message.terms))
+                asked.append(question(claims, alone="computed"))
         self.checked.verified = not asked
         return tuple(asked)
 
     def judge(self, event: Examined) -> int | None:
-        """The examination is done, and the values of this round are as right as they will be.
+        """An examination is done: of the round's values, or of those that were disputed.
 
         Returns the round whose parameters to return to, as lies were stepped with since; None without any.
         """
         checked = self.checked
         checked.verified = event.n_unsure == 0
-        checked.values_audited, checked.values_compared = event.n_audited, event.n_compared
-        checked.values_wrong = event.n_wrong
+        checked.values_audited += event.n_audited
+        checked.values_compared += event.n_compared
+        checked.values_wrong += event.n_wrong
         self.n_disputed += event.n_disputed
         for worker in event.liars:
             self.quarantined[worker] = f"its answers were wrong, in round {event.round}"
-        checked.quarantined = event.liars
+        checked.quarantined += event.liars
         first = [self._first_used[worker] for worker in event.liars if worker in self._first_used]
         if self.mode != "sample" or not first:
             return None
@@ -175,7 +177,7 @@ class Verification:
         assert ended.outcome is not None
         senders = _senders(ended)
         for payload, _ in ended.outcome.used:
-            self._first_used.setdefault(senders[payload], ended.number)
+            self._first_used.setdefault(senders[payload].worker, ended.number)
         return self._kept.add(ended.number)
 
     def doubt(self, number: int) -> bool:
@@ -200,9 +202,9 @@ class Verification:
         return back
 
 
-def _senders(ended: Round) -> dict[int, str]:
-    """Payload -> the worker that sent it."""
-    return {payload: work.worker for work in _works(ended) for payload in work.sent}
+def _senders(ended: Round) -> dict[int, Work]:
+    """Payload -> the work of the worker that sent it."""
+    return {payload: work for work in _works(ended) for payload in work.sent}
 
 
 def _works(ended: Round) -> Iterator[Work]:
@@ -213,21 +215,29 @@ def _works(ended: Round) -> Iterator[Work]:
 class _Claims:
     """What the workers of a round say of its values."""
 
-    def __init__(self, ended: Round, senders: dict[int, str]) -> None:
+    def __init__(self, ended: Round, senders: dict[int, Work]) -> None:
+        self._works = ended.works
+        self._senders = senders
         self._values: dict[tuple[Term, ...], dict[str, int]] = {}
         for payload, message, _ in ended.received():
-            self._values.setdefault(message.terms, {})[senders[payload]] = payload
+            self._values.setdefault(message.terms, {})[senders[payload].worker] = payload
         self._digests: dict[int, dict[str, bytes]] = {}
         for work in _works(ended):
             for chunk, digest in work.digests.items():
                 self._digests.setdefault(chunk, {})[work.worker] = digest
         self._on_request = ended.code.on_request
 
-    def of(self, mine: Claim, terms: tuple[Term, ...]) -> Iterator[Claim]:
-        """Everything that was said of the value in ``mine``, which comes first."""
+    def of(self, used: int, terms: tuple[Term, ...]) -> Iterator[Claim]:
+        """Everything that was said of the value in payload ``used``, which comes first."""
         digests = self._digests.get(terms[0].chunk, {}) if self._on_request else {}
-        values = self._values[terms]
-        yield Claim(mine.worker, mine.payload, digests.get(mine.worker, b""))
-        for worker in {**values, **digests}:
-            if worker != mine.worker:
-                yield Claim(worker, values.get(worker), digests.get(worker, b""))
+        mine = self._senders[used].worker
+        values = {**self._values[terms], mine: used}
+        for worker in {mine: None, **values, **digests}:
+            payload = values.get(worker)
+            yield Claim(worker, payload, digests.get(worker, b""), self._place_of(payload))
+
+    def _place_of(self, payload: int | None) -> int | None:
+        """The place of the worker that sent it, if that has not left since."""
+        work = None if payload is None else self._senders[payload]
+        there = work is not None and work.present and self._works[work.place] is work
+        return work.place if work is not None and there else None

@@ -140,6 +140,23 @@ class Computer:
                 into += piece if coefficient == 1.0 else coefficient * piece.astype(np.float64, copy=False)
             return total.astype(self.wire_dtype, copy=False).view(np.uint8).data
 
+    def partial_sum(self, terms: Terms, index: int, n_parts: int = 0) -> float:
+        """One number, at ``index``, of the message made of ``terms``, in float64 and not rounded further.
+
+        Raises:
+            ProtocolError: see ``combine``; ``bad_terms`` also for an index that no message has.
+
+        Cost: O(terms).
+        """
+        n_parts = n_parts or self.n_parts
+        if not 0 <= index < self._length(n_parts):
+            raise ProtocolError("bad_terms", f"number {index} of a message of {self._length(n_parts)}")
+        total = 0.0
+        for chunk, part, coefficient in terms:
+            piece = self._piece(chunk, part, n_parts)
+            total += coefficient * float(piece[index]) if index < len(piece) else 0.0
+        return total
+
     def clear(self) -> None:
         """Forget every gradient."""
         self._gradients.clear()

@@ -162,6 +162,14 @@ class Engine:
         """
         return self._computer.combine(terms, n_parts)
 
+    def partial_sum(self, terms: Terms, index: int, n_parts: int = 0) -> float:
+        """One number of such a message.
+
+        Raises:
+            ProtocolError: see ``Computer.partial_sum``.
+        """
+        return self._computer.partial_sum(terms, index, n_parts)
+
     def work_of(self, terms: Terms) -> int:
         """How many numbers ``combine`` adds up."""
         return len(terms) * self._computer.message_length

@@ -143,10 +143,15 @@ class Seat:
     def collect(self, frame: wire.Collect) -> None:
         """A message of finished chunks is asked for."""
         if self._is_current(frame.stamp):
-            self._require_held(frame.terms.chunks)
-            most = self._order.n_parts
-            require(frame.n_parts <= most, "bad_terms", f"{frame.n_parts} parts, at most {most}")
+            self._require_possible(frame.terms, frame.n_parts)
             self._send(frame.request, frame.terms, frame.n_parts)
+
+    def tell_partial_sum(self, frame: wire.AskPartialSum) -> None:
+        """One number of a message of finished chunks is asked for."""
+        if self._is_current(frame.stamp):
+            self._require_possible(frame.terms, frame.n_parts)
+            value = self._engine.partial_sum(frame.terms, frame.index, frame.n_parts)
+            self._outbox.put(wire.PartialSum(frame.stamp, frame.number, value))
 
     def stop(self, frame: wire.StopRound) -> None:
         """The round is over."""
@@ -161,6 +166,11 @@ class Seat:
             return True
         self._metrics.stale_frames.inc()
         return False
+
+    def _require_possible(self, terms: wire.Terms, n_parts: int) -> None:
+        self._require_held(terms.chunks)
+        most = self._order.n_parts
+        require(n_parts <= most, "bad_terms", f"{n_parts} parts, at most {most}")
 
     def _require_held(self, chunks: tuple[int, ...]) -> None:
         foreign = [chunk for chunk in chunks if chunk not in self._held]

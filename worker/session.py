@@ -116,6 +116,7 @@ class Session:
             wire.ParametersFrame: self._for_seat(Seat.take_parameters),
             wire.NextChunk: self._for_seat(Seat.next_chunk),
             wire.Collect: self._for_seat(Seat.collect),
+            wire.AskPartialSum: self._for_seat(Seat.tell_partial_sum),
         }
 
     async def talk(self) -> Ended:
@@ -327,13 +328,12 @@ class Session:
     async def _load(self, welcome: wire.Welcome, order: wire.WorkOrder) -> None:
         """Get the rows of a place, and be ready."""
         try:
-            store, dtype = self._kept.store, order.compute_dtype
+            kept, store, dtype = self._kept, self._kept.store, order.compute_dtype
             missing = store.missing(order.data, dtype)
             if not has_room(order, missing):
                 store.forget_all_but(order.data)
             require_room(welcome, order, missing)
             for each in missing:
-                kept = self._kept
                 rows = await fetch(self._channel, kept.access, kept.name, welcome.run, order.data, each)
                 self._count_rows(each.end - each.begin)
                 store.put(order.data, each, dtype, rows)

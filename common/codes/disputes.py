@@ -1,107 +1,77 @@
-"""Settling disputes among workers that should have sent the same sum: find the lie by bisection.
+"""Disputes among workers that should have sent the same sum: the lie is found by bisection.
 
 With s liars a group of s + 1 workers that hold the same chunks is enough, where a majority vote would need
-2 s + 1: at least one of them is honest, and the master recomputes single chunks until the rest agree.
+2 s + 1: at least one of them is honest. Two that disagree are led, by numbers they are bound to, to a single
+chunk on which they disagree; the master computes that one chunk and knows who lies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a dispute came to.
+class Bisection:
+    """Finds a term of a sum on which two workers differ by more than rounding explains.
 
-    Attributes:
-        honest: workers whose claims stand, ascending. liars: the others.
-        n_recomputed: chunk gradients that the master computed itself, at most the number of liars.
-        n_exchanges: digests of parts of lists that were asked for and compared, two a step of a bisection.
-    """
-
-    honest: tuple[int, ...]
-    liars: tuple[int, ...]
-    n_recomputed: int
-    n_exchanges: int
-
-
-def settle(
-    claims: Mapping[int, Sequence[Floats]],
-    recompute: Callable[[int], Floats],
-    same: Callable[[Floats, Floats], bool] = np.array_equal,
-) -> Settlement:
-    """Find the workers of a group that lie; at least one must be honest.
-
-    Every worker is committed to one value for each chunk of the group, in the same order. Two workers that
-    are committed to different lists are asked for digests of halves, quarters, ... until one chunk is left on
-    which they differ. That chunk is recomputed, and everybody who claims another value for it is a liar.
+    Both have said what the whole sum is, at the number of it where they differ most. Each step asks both for
+    the sum of the left half of the terms that are left. With that they are bound to the right half too, and
+    one half differs by more than its share of the rounding. Whatever a liar answers, it is bound to a wrong
+    value of some term in the end, while an honest worker never is.
 
     Args:
-        claims: worker -> the values it is committed to, one for each chunk.
-        recompute: position of a chunk -> its true gradient.
-        same: whether two values are the same; bitwise by default.
+        totals: what either says the sum of all terms is.
+        slacks: for each term, how far rounding may move an honest worker's value of it, at least 0. The last
+            includes what the message's own rounding adds.
 
     Raises:
-        ValueError: nobody is left, so nobody was honest.
+        ValueError: the totals differ by no more than rounding explains.
 
-    Cost: at most one recomputed chunk a liar, and 2 log2(chunks) digests for each.
+    Cost: ceil(log2(terms)) questions to each worker, of one number each.
 
-    Source: Hofmeister et al. 2024 (liars are found by comparing and computing little); the protocol with
-        replication s + 1 and bisection over committed values is this implementation's.
+    Source: Hofmeister et al. 2024 (liars are found by comparing and computing little); binding workers by
+        sums of halves, within rounding, is this implementation's.
 
-    >>> truth = [np.array([1.0]), np.array([2.0]), np.array([3.0])]
-    >>> lie = [np.array([1.0]), np.array([2.5]), np.array([2.5])]
-    >>> settle({4: truth, 7: lie}, lambda chunk: truth[chunk])
-    Settlement(honest=(4,), liars=(7,), n_recomputed=1, n_exchanges=4)
+    >>> found = Bisection((6.0, 6.5), (0.1, 0.1, 0.1))  # of 1 + 2 + 3, and a lie of 2.5 for the second
+    >>> found.asked
+    (0, 1)
+    >>> found.answer((1.0, 1.0)); found.asked
+    (1, 2)
+    >>> found.answer((2.0, 2.5)); found.asked, found.term, found.values
+    (None, 1, (2.0, 2.5))
     """
-    trusted = sorted(claims)
-    n_recomputed = n_exchanges = 0
-    # Sums may agree where their parts do not, so what is compared are the values of the chunks, by halves.
-    while (pair := _disagreement(claims, trusted, same)) is not None:
-        chunk, steps = _first_difference(claims[pair[0]], claims[pair[1]], same)
-        n_exchanges += 2 * steps
-        truth = recompute(chunk)
-        n_recomputed += 1
-        trusted = [worker for worker in trusted if same(claims[worker][chunk], truth)]
-    if not trusted:
-        raise ValueError("a group needs an honest worker")
-    liars = tuple(worker for worker in sorted(claims) if worker not in trusted)
-    return Settlement(tuple(trusted), liars, n_recomputed, n_exchanges)
 
+    def __init__(self, totals: tuple[float, float], slacks: Sequence[float]) -> None:
+        self._slacks = tuple(slacks)
+        self._begin, self._end = 0, len(self._slacks)
+        self.values = totals
+        """What either is bound to, for the sum of the terms that are left."""
+        if not self._differ(self.values, self._begin, self._end):
+            raise ValueError("there is nothing to find: the totals differ by no more than rounding")
 
-def _disagreement(
-    claims: Mapping[int, Sequence[Floats]], trusted: Sequence[int], same: Callable[[Floats, Floats], bool]
-) -> tuple[int, int] | None:
-    """Two workers that are committed to different values, or None."""
-    if not trusted:
-        return None
-    first = trusted[0]
-    for other in trusted[1:]:
-        if not _equal(claims[first], claims[other], same):
-            return first, other
-    return None
+    @property
+    def asked(self) -> tuple[int, int] | None:
+        """The terms whose sum both are asked for, from the first up to but not including the second.
 
+        None when one term is left.
+        """
+        middle = (self._begin + self._end) // 2
+        return None if middle == self._begin else (self._begin, middle)
 
-def _first_difference(
-    mine: Sequence[Floats], theirs: Sequence[Floats], same: Callable[[Floats, Floats], bool]
-) -> tuple[int, int]:
-    """The position of a chunk on which two lists differ, and in how many steps it was found."""
-    begin, end, steps = 0, len(mine), 0
-    while end - begin > 1:
-        middle = (begin + end) // 2
-        steps += 1
-        if _equal(mine[begin:middle], theirs[begin:middle], same):
-            begin = middle
+    @property
+    def term(self) -> int:
+        """The term on which the two differ, when one is left."""
+        assert self.asked is None, "it is not found yet"
+        return self._begin
+
+    def answer(self, values: tuple[float, float]) -> None:
+        """What either says the sum of the terms asked for is; finite numbers."""
+        asked = self.asked
+        assert asked is not None, "nothing is asked"
+        if self._differ(values, *asked):
+            self._end, self.values = asked[1], values
         else:
-            end = middle
-    return begin, steps
+            self._begin = asked[1]
+            self.values = self.values[0] - values[0], self.values[1] - values[1]
 
-
-def _equal(mine: Sequence[Floats], theirs: Sequence[Floats], same: Callable[[Floats, Floats], bool]) -> bool:
-    return all(same(a, b) for a, b in zip(mine, theirs, strict=True))
+    def _differ(self, values: tuple[float, float], begin: int, end: int) -> bool:
+        return abs(values[0] - values[1]) > 2.0 * sum(self._slacks[begin:end])

@@ -28,6 +28,7 @@ from common.wire.fetching import encode_fetch_response as encode_fetch_response
 from common.wire.frames import (
     PROTOCOL_MAJOR,
     Alive,
+    AskPartialSum,
     ChunkFinished,
     Collect,
     Drain,
@@ -36,6 +37,7 @@ from common.wire.frames import (
     MessageFrame,
     NextChunk,
     ParametersFrame,
+    PartialSum,
     Payload,
     Prefetch,
     Ready,
@@ -98,6 +100,11 @@ def encode_request(frame: Request) -> bytes:
                     worker_name=frame.worker_name,
                 )
             )
+        case PartialSum():
+            partial_sum = pb.PartialSum(
+                stamp=_pack_stamp(frame.stamp), number=frame.number, value=frame.value
+            )
+            packed = pb.SessionRequest(partial_sum=partial_sum)
         case Ready():
             packed = pb.SessionRequest(ready=pb.Ready(incarnation=frame.incarnation, epoch=frame.epoch))
         case Drain():
@@ -168,6 +175,7 @@ _REQUESTS: dict[str, Callable[[Any], Request]] = {
     "ready": lambda packed: Ready(packed.incarnation, packed.epoch),
     "chunk_finished": _chunk_finished,
     "message_frame": _message_frame,
+    "partial_sum": lambda packed: PartialSum(_unpack_stamp(packed.stamp), packed.number, packed.value),
     "drain": lambda packed: Drain(),
     "alive": lambda packed: Alive(),
     "goodbye": lambda packed: Goodbye(checks.text("reason", packed.reason), packed.retry),
@@ -195,6 +203,15 @@ def encode_response(frame: Response) -> bytes:
                 stamp=_pack_stamp(frame.stamp), request=frame.request, terms=terms, n_parts=frame.n_parts
             )
             packed = pb.SessionResponse(collect=collect)
+        case AskPartialSum():
+            ask = pb.AskPartialSum(
+                stamp=_pack_stamp(frame.stamp),
+                number=frame.number,
+                terms=pack_terms(frame.terms),
+                n_parts=frame.n_parts,
+                index=frame.index,
+            )
+            packed = pb.SessionResponse(ask_partial_sum=ask)
         case StartRound():
             packed = pb.SessionResponse(
                 start_round=pb.StartRound(
@@ -293,6 +310,13 @@ _RESPONSES: dict[str, Callable[[Any], Response]] = {
     "next_chunk": _next_chunk,
     "collect": lambda packed: Collect(
         _unpack_stamp(packed.stamp), packed.request, unpack_terms(packed.terms), packed.n_parts
+    ),
+    "ask_partial_sum": lambda packed: AskPartialSum(
+        _unpack_stamp(packed.stamp),
+        packed.number,
+        unpack_terms(packed.terms),
+        packed.index,
+        packed.n_parts,
     ),
     "stop_round": lambda packed: StopRound(_unpack_stamp(packed.stamp)),
     "prefetch": unpack_prefetch,

@@ -14,7 +14,9 @@ from common.models.base import ModelShape
 
 PROTOCOL_MAJOR = 1
 """Both sides have the same, or the link ends."""
-PROTOCOL_MINOR = 2
+PROTOCOL_MINOR = 3
+PARTIAL_SUMS_SINCE = 3
+"""Workers of a smaller minor version are not asked for parts of their sums."""
 MAX_FRAME_BYTES = 1 << 20
 """Largest payload (the ``data`` field) of one frame."""
 MAX_MESSAGE_BYTES = 4 << 20
@@ -139,7 +141,16 @@ class MessageFrame:
     data: Payload
 
 
-Request = Hello | Ready | ChunkFinished | MessageFrame | Drain | Alive | Goodbye
+@dataclass(frozen=True, slots=True)
+class PartialSum:
+    """Answer to AskPartialSum ``number``."""
+
+    stamp: Stamp
+    number: int
+    value: float
+
+
+Request = Hello | Ready | ChunkFinished | MessageFrame | PartialSum | Drain | Alive | Goodbye
 
 # ---- from master to worker ------------------------------------------------------------------------------
 
@@ -254,6 +265,17 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPartialSum:
+    """Say the number at ``index`` of the message made of ``terms``; ``n_parts`` 0 is the order's."""
+
+    stamp: Stamp
+    number: int
+    terms: Terms
+    index: int
+    n_parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StopRound:
     """The round is over."""
 
@@ -266,6 +288,7 @@ Response = (
     | ParametersFrame
     | NextChunk
     | Collect
+    | AskPartialSum
     | StopRound
     | Drain
     | Alive

@@ -73,6 +73,7 @@ def requests() -> list[bytes]:
         wire.Ready(3, 1),
         wire.ChunkFinished(_STAMP, 4, 0.25, 1.5, 10, True, 2, 0.01),
         wire.MessageFrame(_STAMP, 5, 8, 64, "float32", bytes(16)),
+        wire.PartialSum(_STAMP, 3, 0.5),
         wire.Drain(),
         wire.Goodbye("done", True),
     ]
@@ -107,6 +108,7 @@ def responses() -> list[bytes]:
         wire.ParametersFrame(_STAMP, 0, 64, "float32", bytes(32)),
         wire.NextChunk(_STAMP, (1, 2, 3)),
         wire.Collect(_STAMP, 7, terms, 1),
+        wire.AskPartialSum(_STAMP, 3, terms, 5, 1),
         wire.StopRound(_STAMP),
         wire.Drain(),
         wire.Goodbye("over"),

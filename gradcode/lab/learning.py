@@ -88,6 +88,10 @@ class LocalLearning:
         """The message made of ``terms``, in the wire dtype."""
         return bytes(self._computers[worker].combine(Terms.of(terms), n_parts))
 
+    def partial_sum(self, worker: int, terms: tuple[Term, ...], index: int, n_parts: int) -> float:
+        """One number of that message."""
+        return self._computers[worker].partial_sum(Terms.of(terms), index, n_parts)
+
 
 def simulate(
     experiment: Experiment,

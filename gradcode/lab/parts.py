@@ -31,6 +31,9 @@ class Learning(Protocol):
     def message(self, worker: int, terms: tuple[Term, ...], n_parts: int) -> bytes:
         """Combine finished chunks of a worker."""
 
+    def partial_sum(self, worker: int, terms: tuple[Term, ...], index: int, n_parts: int) -> float:
+        """One number of such a message."""
+
 
 @dataclass(slots=True)
 class SimulatedWorker:

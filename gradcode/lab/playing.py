@@ -231,7 +231,7 @@ def _learning(model: Model, data: Dataset) -> LocalLearning:
         model.regularised(),
         lambda parameters: 0.5,
         wire_dtype="float64",
-        recompute=Recomputation(model, data).gradient,
+        recompute=Recomputation(model, data),
     )
     return LocalLearning(arithmetic, model, data, wire_dtype="float64")
 

@@ -26,7 +26,7 @@ from master.snapshot import ANEW, Origin, Snapshot
 from master.training import Training
 
 _SUMS = (cmd.Solve, cmd.Combine, cmd.Step, cmd.Evaluate, cmd.Examine, cmd.Restore)
-_SENT = (cmd.NextChunk, cmd.StartRound, cmd.StopRound, cmd.Collect)
+_SENT = (cmd.NextChunk, cmd.StartRound, cmd.StopRound, cmd.Collect, cmd.AskPartialSum)
 """Most commands are of these kinds."""
 
 
@@ -269,7 +269,7 @@ class Simulator:
                 had = {*worker.done, worker.hand}
                 worker.queue = [chunk for chunk in command.chunks if chunk not in had]
                 self._next(worker)
-        elif isinstance(command, cmd.Collect):
+        elif isinstance(command, cmd.Collect | cmd.AskPartialSum):
             self._answer(worker, command)
         elif isinstance(command, cmd.Prefetch):
             worker.prepared = {command.places[0]: self.now + self._network.ready_seconds}
@@ -285,12 +285,17 @@ class Simulator:
             self._deliver(worker, ev.ParametersWritten(worker.link, stamp.round), tampered=False)
             self._next(worker)
 
-    def _answer(self, worker: SimulatedWorker, command: cmd.Collect) -> None:
+    def _answer(self, worker: SimulatedWorker, command: cmd.Collect | cmd.AskPartialSum) -> None:
         if worker.mute_until > self.now:
             self.at(worker.mute_until, lambda: self._receive(command, b""))
         elif command.stamp == worker.stamp and command.stamp.round > worker.stopped:
             assert {term.chunk for term in command.terms}.issubset(worker.done), "asked before it is finished"
-            self._send_message(worker, command.request, command.terms, command.n_parts)
+            if isinstance(command, cmd.Collect):
+                self._send_message(worker, command.request, command.terms, command.n_parts)
+                return
+            assert self.learning is not None, "without numbers nothing is disputed"
+            value = self.learning.partial_sum(worker.link, command.terms, command.index, command.n_parts)
+            self._deliver(worker, ev.PartialSum(worker.link, worker.stamp, command.number, value))
 
     def _next(self, worker: SimulatedWorker) -> None:
         """Between two chunks: take up the newest round, or the next chunk."""

@@ -31,6 +31,8 @@ SETTINGS = (
     "delays.seconds=0.01",
 )
 
+SUMS = "code=fractional_repetition(n, 1)"
+
 
 def start_liar(cluster, kind: str) -> subprocess.Popen[str]:
     """A worker process called ``liar``, which is closed with the cluster."""
@@ -48,6 +50,8 @@ def start_liar(cluster, kind: str) -> subprocess.Popen[str]:
     [
         ("noise", ("verify=all",)),
         ("stale", ("verify=all",)),
+        ("part", ("verify=all", SUMS)),
+        ("evasive", ("verify=all", SUMS)),
         ("flip", ("verify=sample", "verify_rate=0.2")),
         ("constant", ("verify=sample", "verify_rate=0.2")),
     ],

@@ -10,7 +10,7 @@ from common.codes.verified import ChunkByChunk
 from common.commitments import digest_of
 from common.datasets import load_dataset
 from common.models import ModelShape, make_model
-from master.checked import Claim, Question
+from master.checked import Claim, Exposed, Question
 from master.chunkwise import ChunkwiseCollecting
 from master.collecting import CollectTimes
 from master.events import Examined
@@ -102,13 +102,20 @@ def truth(dtype="float64"):
     return recomputed.astype(dtype)
 
 
-def examine(payloads, *claims, audit=False, dtype="float64"):
-    held = {number: np.asarray(value, dtype) for number, value in enumerate(payloads)}
-    recompute = Recomputation(MODEL, DATA)
-    examination = Examination(
-        held, lambda chunk: recompute.gradient(chunk, 4, POINT), lambda parts: -(-4 // parts)
+def examination(held, compute="float64"):
+    recompute = Recomputation(MODEL, DATA, compute)
+    return Examination(
+        held,
+        lambda chunk: recompute.gradient(chunk, 4, POINT),
+        lambda chunk, size: recompute.rounding(chunk, 4, size),
+        lambda parts: -(-4 // parts),
     )
-    return examination.answer((Question(TERMS, 1, claims, audit),))
+
+
+def examine(payloads, *claims, terms=TERMS, dtype="float64", compute="float64", alone="computed"):
+    held = {number: np.asarray(value, dtype) for number, value in enumerate(payloads)}
+    question = Question(terms, 1, claims[0].payload, claims, alone=alone)
+    return examination(held, compute).answer((question,))
 
 
 def test_two_workers_that_agree_are_believed_without_computing():
@@ -152,36 +159,88 @@ def test_rounding_is_no_lie(dtype, compute):
     point = POINT.astype(compute)
     value = MODEL.loss_and_gradient(point, X[order].astype(compute), y[order].astype(compute))[1]
     held = {0: value.astype(dtype)}
-    recompute = Recomputation(MODEL, DATA, compute)
-    examination = Examination(held, lambda chunk: recompute.gradient(chunk, 4, POINT), lambda parts: 4)
-    assert not examination.answer((Question(TERMS, 1, (Claim("a", 0),), True),)).liars
+    question = Question(TERMS, 1, 0, (Claim("a", 0),), True)
+    assert not examination(held, compute).answer((question,)).liars
     held[0] = (value * 1.01).astype(dtype)
-    assert list(examination.answer((Question(TERMS, 1, (Claim("a", 0),), True),)).liars) == ["a"]
+    assert list(examination(held, compute).answer((question,)).liars) == ["a"]
+
+
+SUM = (Term(1, 0, 1.0), Term(2, 0, -2.0))
+
+
+def sums(dtype="float64", compute="float64", shuffle=0):
+    """The message of SUM, with rows added up in another order for every ``shuffle``."""
+    total = np.zeros(4)
+    for chunk, _, coefficient in SUM:
+        order = np.random.default_rng(shuffle).permutation(10) + 10 * chunk
+        X, y = DATA.X_train[order].astype(compute), DATA.y_train[order].astype(compute)
+        total += coefficient * MODEL.loss_and_gradient(POINT.astype(compute), X, y)[1]
+    return total.astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "compute"), [("float64", "float64"), ("float32", "float64"), ("float32", "float32")]
+)
+@pytest.mark.parametrize("shuffle", range(1, 6))
+def test_sums_that_differ_by_rounding_agree_and_nothing_is_computed(dtype, compute, shuffle):
+    values = sums(dtype, compute), sums(dtype, compute, shuffle)
+    claims = Claim("a", 0, b"", 0), Claim("b", 1, b"", 1)
+    found = examine(values, *claims, terms=SUM, dtype=dtype, compute=compute)
+    assert (found.n_compared, found.n_audited, found.disputes) == (1, 0, [])
+    off = examine((values[0], values[1] * 1.01), *claims, terms=SUM, dtype=dtype, compute=compute)
+    assert (off.n_disputed, len(off.disputes), off.liars) == (1, 1, {})
+    (dispute,) = off.disputes
+    assert dispute.index == np.abs(values[0] - values[1] * 1.01).argmax()
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        (Claim("a", 0, b"", 0), Claim("b", 1)),
+        (Claim("a", 0, b"", 0), Claim("b", 1, bytes(16), 1)),
+    ],
+    ids=["one has left", "one sends another than it is bound to"],
+)
+def test_a_sum_whose_workers_cannot_be_asked_is_computed_again(claims):
+    found = examine((sums(), sums() + 1.0), *claims, terms=SUM)
+    assert (found.n_disputed, found.n_audited, found.disputes, list(found.liars)) == (1, 1, [], ["b"])
+
+
+def test_a_sum_with_a_number_that_is_not_finite_is_computed_again():
+    value = sums()
+    value[2] = np.inf
+    found = examine((sums(), value), Claim("a", 0, b"", 0), Claim("b", 1, b"", 1), terms=SUM)
+    assert (found.n_audited, list(found.liars), found.corrections) == (1, ["b"], {})
+
+
+def test_an_exposed_value_that_is_right_after_all_has_the_sum_computed_again():
+    claims = Claim("a", 0, b"", 0), Claim("b", 1, b"", 1)
+    held = {0: sums() + 1.0, 1: sums()}
+    question = Question(SUM, 1, 0, claims, alone="computed")
+    true = float(Recomputation(MODEL, DATA).gradient(1, 4, POINT)[0][3])
+    exposed = Exposed(0, ("a", "b"), 0, 3, (true, true), 1e-9)
+    found = examination(held).answer((question,), (exposed,))
+    assert (found.n_audited, list(found.liars)) == (2, ["a"])
+    np.testing.assert_allclose(found.corrections[0], sums(), atol=1e-12)
 
 
 def test_where_one_value_is_not_finite_all_are_computed_again():
     questions = (
-        Question(TERMS, 1, (Claim("a", 0),), False),
-        Question(TERMS, 1, (Claim("b", 1),), False),
+        Question(TERMS, 1, 0, (Claim("a", 0),)),
+        Question(TERMS, 1, 1, (Claim("b", 1),)),
     )
     held = {0: truth(), 1: np.full(4, np.nan)}
-    recompute = Recomputation(MODEL, DATA)
-    found = Examination(held, lambda chunk: recompute.gradient(chunk, 4, POINT), lambda parts: 4).answer(
-        questions
-    )
+    found = examination(held).answer(questions)
     assert (found.n_audited, found.n_unsure, list(found.liars)) == (2, 0, ["b"])
 
 
 def test_a_liar_is_not_believed_in_anything_else():
     questions = tuple(
-        Question(TERMS, 1, (Claim(worker, payload),), payload == 0)
+        Question(TERMS, 1, payload, (Claim(worker, payload),), payload == 0)
         for payload, worker in enumerate(["a", "a", "b"])
     )
     held = {0: truth() + 1.0, 1: truth() - 1.0, 2: truth()}
-    recompute = Recomputation(MODEL, DATA)
-    found = Examination(held, lambda chunk: recompute.gradient(chunk, 4, POINT), lambda parts: 4).answer(
-        questions
-    )
+    found = examination(held).answer(questions)
     assert (found.n_audited, found.n_wrong, found.n_unsure) == (2, 2, 1)
     assert set(found.corrections) == {0, 1}
 

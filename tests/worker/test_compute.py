@@ -47,6 +47,21 @@ def test_a_message_is_the_sum_of_coefficient_times_part(n_parts, data):
     assert np.allclose(found, expected, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_a_partial_sum_is_one_number_of_a_message(n_parts):
+    computer = computed(n_parts)
+    terms = Terms.of([(0, 0, 2.0), (1, n_parts - 1, -0.5), (3, 0, 1.0)])
+    message = np.frombuffer(computer.combine(terms), "<f8")
+    found = [computer.partial_sum(terms, index) for index in range(len(message))]
+    assert np.allclose(found, message, rtol=1e-13, atol=1e-13)
+    assert computed(8).partial_sum(terms, 0, n_parts) == found[0]
+    for index in (-1, len(message)):
+        with pytest.raises(ProtocolError, match="bad_terms: number"):
+            computer.partial_sum(terms, index)
+    with pytest.raises(ProtocolError, match="not_finished"):
+        computed(n_parts, chunks=[0]).partial_sum(terms, 0)
+
+
 def test_messages_are_rounded_once_at_the_end():
     terms = Terms.of([(0, 0, 1e8), (1, 0, 1.0), (0, 0, -1e8)])
     found = np.frombuffer(computed(wire_dtype="float32").combine(terms), "<f4")

@@ -159,6 +159,41 @@ async def test_a_collect_is_answered_while_a_chunk_is_in_hand(master):
     assert (await link.hear(wire.ChunkFinished)).chunk == 1
 
 
+async def test_a_partial_sum_is_told_until_the_round_is_stopped(master):
+    master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1)))
+    stamp = await link.start(0, PARAMETERS)
+    for _ in range(2):
+        await link.hear(wire.ChunkFinished)
+    terms = wire.Terms.of([(0, 0, 2.0), (1, 0, -1.0)])
+    await link.send(wire.AskPartialSum(stamp, 9, terms, 1))
+    told = await link.hear(wire.PartialSum)
+    expected = 2.0 * master.data.gradient(0, PARAMETERS) - master.data.gradient(1, PARAMETERS)
+    assert (told.stamp, told.number) == (stamp, 9)
+    assert told.value == pytest.approx(expected[1], rel=1e-12)
+    await link.send(wire.StopRound(stamp), wire.AskPartialSum(stamp, 10, terms, 1))
+    later = await link.start(1, PARAMETERS)
+    for _ in range(2):
+        await link.hear(wire.ChunkFinished)
+    await link.send(wire.AskPartialSum(later, 11, terms, 0))
+    assert (await link.hear(wire.PartialSum)).number == 11, "what was asked of a stopped round is stale"
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind"),
+    [((((2, 0, 1.0),), 0), "not_finished"), ((((0, 0, 1.0),), 99), "bad_terms")],
+)
+async def test_a_partial_sum_that_cannot_be_told(master, ask, kind):
+    worker, _ = master.work()
+    link = await master.link()
+    await link.welcome(master.order((0, 1, 2), delays=SLOW))
+    stamp = await link.start(0, PARAMETERS)
+    await link.hear(wire.ChunkFinished)
+    await link.send(wire.AskPartialSum(stamp, 1, wire.Terms.of(ask[0]), ask[1]))
+    await broken(master, worker, link, kind)
+
+
 async def test_a_large_message_is_added_up_beside_the_event_loop_and_lets_reports_pass(master):
     n_features = 200_000
     master.data.X = np.random.default_rng(1).normal(size=(10, n_features))

@@ -1,54 +1,77 @@
-"""The Byzantine protocol: correct with replication s + 1, and at most s local computations."""
+"""Bisection: a liar ends up bound to a wrong value, whatever it answers, and an honest worker never does."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.codes.disputes import settle
+from common.codes.disputes import Bisection
+
+ROUNDING = 1e-12
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 4), st.integers(1, 17), st.integers(0, 2**32 - 1), st.booleans())
-def test_the_byzantine_protocol_is_right_and_computes_at_most_s_chunks(s, n_chunks, seed, conspire):
-    """s liars in a group of s + 1, each with lies of its own or all with the same, sums kept or not."""
-    for trial in range(20):
-        rng = np.random.default_rng([seed, trial])
-        truth = [rng.standard_normal(3) for _ in range(n_chunks)]
-        honest = int(rng.integers(s + 1))
-        lie = rng.standard_normal(3)
-        claims = {}
-        for worker in range(s + 1):
-            claims[worker] = [value.copy() for value in truth]
-            if worker == honest:
-                continue
-            amount = lie if conspire else rng.standard_normal(3)
-            at = rng.integers(n_chunks, size=2)
-            claims[worker][at[0]] += amount
-            if rng.random() < 0.5:  # the sum may be right although its parts are not
-                claims[worker][at[1]] -= amount
-        asked = []
-
-        def recompute(chunk, truth=truth, asked=asked):
-            asked.append(chunk)
-            return truth[chunk]
-
-        found = settle(claims, recompute)
-        liars = [w for w in claims if any((a != b).any() for a, b in zip(claims[w], truth, strict=True))]
-        assert found.liars == tuple(liars)
-        assert honest in found.honest
-        assert len(asked) == found.n_recomputed <= len(liars) <= s
-        assert found.n_exchanges <= 2 * found.n_recomputed * int(np.ceil(np.log2(max(n_chunks, 2))))
+def play(bisection, honest, answer):
+    """Play to the end; ``honest``: true values of the terms, ``answer``: begin, end -> what a liar says."""
+    n_steps = 0
+    while bisection.asked is not None:
+        begin, end = bisection.asked
+        bisection.answer((answer(begin, end), math.fsum(honest[begin:end])))
+        n_steps += 1
+    return n_steps
 
 
-def test_a_group_of_liars_that_disagree_has_nobody_left():
-    claims = {0: [np.array([1.0])], 1: [np.array([2.0])]}
-    with pytest.raises(ValueError, match="honest"):
-        settle(claims, lambda chunk: np.array([3.0]))
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from(["one", "all", "random", "truth"]))
+def test_whatever_a_liar_answers_it_is_bound_to_a_wrong_value_and_the_honest_worker_to_its_own(
+    n_terms, seed, style
+):
+    rng = np.random.default_rng(seed)
+    honest = rng.standard_normal(n_terms)
+    lied = honest.copy()
+    lied[rng.integers(n_terms) if style == "one" else slice(None)] += rng.standard_normal()
+    total = math.fsum(lied)
+    answers = {
+        "one": lambda begin, end: math.fsum(lied[begin:end]),
+        "all": lambda begin, end: math.fsum(lied[begin:end]),
+        "random": lambda begin, end: float(rng.standard_normal()),
+        "truth": lambda begin, end: math.fsum(honest[begin:end]),
+    }
+    found = Bisection((total, math.fsum(honest)), [ROUNDING] * n_terms)
+    n_steps = play(found, honest, answers[style])
+    assert n_steps <= math.ceil(math.log2(n_terms))
+    lie, truth = found.values
+    assert truth == pytest.approx(honest[found.term], abs=1e-11)
+    assert abs(lie - truth) > 2 * ROUNDING
+    if style == "one":
+        assert lied[found.term] != honest[found.term]
 
 
-def test_workers_that_agree_are_not_checked():
-    value = [np.array([1.0]), np.array([2.0])]
-    assert settle({3: value, 5: value}, pytest.fail).honest == (3, 5)
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_rounding_of_honest_workers_does_not_hide_a_lie(n_terms, seed):
+    """Both round each term as far as they may; the liar's wrong term differs by more than that."""
+    rng = np.random.default_rng(seed)
+    slacks = rng.uniform(0.0, 1.0, n_terms)
+    truth = rng.standard_normal(n_terms)
+    honest = truth + slacks * rng.uniform(-1.0, 1.0, n_terms)
+    lied = truth + slacks * rng.uniform(-1.0, 1.0, n_terms)
+    # The sums must differ by more than rounding explains, otherwise there is no dispute.
+    lied[rng.integers(n_terms)] += 4.1 * slacks.sum()
+    found = Bisection((math.fsum(lied), math.fsum(honest)), slacks)
+    play(found, honest, lambda begin, end: math.fsum(lied[begin:end]))
+    off = [abs(value - truth[found.term]) for value in found.values]
+    assert off[0] > slacks[found.term] + ROUNDING
+    assert off[1] <= slacks[found.term] + 1e-9
+
+
+def test_sums_that_rounding_explains_are_no_dispute():
+    with pytest.raises(ValueError, match="rounding"):
+        Bisection((1.0, 1.0 + 1e-9), [1e-9, 1e-9])
+
+
+def test_a_sum_of_one_term_needs_no_question():
+    assert Bisection((1.0, 2.0), [0.1]).asked is None

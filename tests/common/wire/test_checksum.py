@@ -28,6 +28,8 @@ FRAMES = {
     "parameters": (*RESPONSE, f.ParametersFrame(STAMP, 0, 8, "float32", b"8 bytes!")),
     "welcome": (codec.encode_response, codec.decode_welcome, f.Welcome("run", "name", 1, 0, ORDER)),
     "collect": (*RESPONSE, f.Collect(STAMP, 1, f.Terms.of([(4, 0, 1.0)]))),
+    "ask": (*RESPONSE, f.AskPartialSum(STAMP, 1, f.Terms.of([(4, 0, 1.0)]), 3)),
+    "partial sum": (*REQUEST, f.PartialSum(STAMP, 1, 2.5)),
     "stop": (*RESPONSE, f.StopRound(STAMP)),
     "fetch": (codec.encode_fetch, codec.decode_fetch, f.FetchRows("run", "d", 0, 5)),
     "header": (*FETCHED, f.RowsHeader(2, 3, False, "float64", "int64", 0, 64, bytes(32))),

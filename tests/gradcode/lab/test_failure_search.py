@@ -23,6 +23,7 @@ from gradcode.lab.lies import LIES
 from gradcode.lab.playing import play, play_twice
 from gradcode.lab.plots import ACTIONS, MOST_CHUNKS, PLAYED, known_code, plot_of_seed
 from master import commands as cmd
+from master import disputing
 from master.bookkeeping import Ledger
 from master.chronicle import Chronicle
 from master.collecting import Collecting
@@ -239,11 +240,21 @@ def crashes(monkeypatch):
 
 
 def believes_everything(monkeypatch):
-    monkeypatch.setattr(Examination, "_agreed", lambda self, question: True)
+    monkeypatch.setattr(Examination, "_compare", lambda self, position, question: self._take(question))
 
 
 def takes_honest_workers_for_liars(monkeypatch):
     monkeypatch.setattr("master.examination._alike", lambda value, truth, slack: bool((value == 0).all()))
+
+
+def accuses_the_other_one(monkeypatch):
+    right = disputing._exposed
+
+    def wrong(question, case):
+        found = right(question, case)
+        return replace(found, workers=found.workers[::-1])
+
+    monkeypatch.setattr(disputing, "_exposed", wrong)
 
 
 def returns_too_little(monkeypatch):
@@ -274,11 +285,17 @@ MUTANTS: dict[Callable, str] = {
     crashes: "the master does not crash",
     believes_everything: "",
     takes_honest_workers_for_liars: "only liars are quarantined",
+    accuses_the_other_one: "only liars are quarantined",
     returns_too_little: "steps are those of the same sums in one process",
 }
 """Faults, and the invariant by which each is found; empty where several may be the first."""
 
-VERIFYING = (believes_everything, takes_honest_workers_for_liars, returns_too_little)
+VERIFYING = (
+    believes_everything,
+    takes_honest_workers_for_liars,
+    accuses_the_other_one,
+    returns_too_little,
+)
 
 
 def with_liars() -> Iterator[int]:

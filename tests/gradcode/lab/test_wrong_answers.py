@@ -8,6 +8,7 @@ import pytest
 from common.experiment import load_experiment
 from gradcode.lab.learning import simulate
 from gradcode.lab.lies import LIES
+from master import commands as cmd
 from master.build import build_dataset
 
 ROUNDS = 12
@@ -69,6 +70,82 @@ def test_with_all_the_final_model_equals_the_clean_one_whatever_a_worker_answers
     if kind not in ("digest",):
         assert set(sim.training.verification.quarantined) == {"w2"}
         assert [record.quarantined for record in sim.records if record.quarantined] == [("w2",)]
+
+
+class Counting:
+    """The master's recomputation, which counts the gradients that it computes."""
+
+    def __init__(self, inner) -> None:
+        self.inner, self.chunks = inner, []
+        self.rounding = inner.rounding
+
+    def gradient(self, chunk, *arguments, **named):
+        self.chunks.append(chunk)
+        return self.inner.gradient(chunk, *arguments, **named)
+
+
+def disputed(kind: str, *overrides: str, meddle=lambda sim, item: None):
+    """One round of two groups of three that are all heard, with ``w2`` lying in one.
+
+    Returns the run, the chunks that the master computed, and what workers were asked.
+    """
+    steady = ("delays.distribution=constant", "delays.mean_seconds=0")
+    experiment = load_experiment(
+        None, (*SETTINGS, *steady, "code=fractional_repetition(n, 2)", "verify=all", "rounds=1", *overrides)
+    )
+    sim = simulate(experiment, dataset=DATA)
+    sim.learning.lie_of = lambda link: kind if sim.workers[link].name == "w2" else None
+    counting = Counting(sim.learning.arithmetic._recompute)
+    sim.learning.arithmetic._recompute = counting
+    asked = []
+
+    def watch(item) -> None:
+        if isinstance(item, cmd.AskPartialSum):
+            asked.append(item)
+        meddle(sim, item)
+
+    sim.watch = watch
+    sim.play()
+    return sim, counting.chunks, asked
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LIES if kind not in ("digest", "not finite", "stale")])
+def test_a_disputed_sum_is_settled_by_halving_it_and_computing_one_chunk(kind):
+    """Two numbers of each worker, log2 of 3 chunks rounded up, lead to the chunk."""
+    sim, computed, asked = disputed(kind)
+    assert sim.records[0].quarantined == ("w2",)
+    assert (sim.records[0].verified, sim.records[0].values_wrong) == (True, 1)
+    assert 2 <= len(asked) <= 4
+    # Where the third of the group was heard too late to count, the sum of the one that stands is computed.
+    assert len(computed) in (1, 4)
+    clean = play("code=fractional_repetition(n, 2)", "rounds=1")
+    np.testing.assert_allclose(parameters(sim), parameters(clean), rtol=1e-9)
+
+
+def test_a_liar_that_answers_nothing_when_asked_costs_a_second_and_is_found():
+    def fall_silent(sim, item) -> None:
+        if isinstance(item, cmd.AskPartialSum) and sim.workers[item.link].name == "w2":
+            sim.workers[item.link].mute_until = 1e9
+
+    peaceful, _, _ = disputed("noise")
+    sim, computed, _ = disputed("noise", meddle=fall_silent)
+    assert sim.records[0].quarantined == ("w2",)
+    assert len(computed) == 3
+    assert 0.9 < sim.now - peaceful.now < 1.1
+    np.testing.assert_allclose(parameters(sim), parameters(peaceful), rtol=1e-9)
+
+
+def test_a_liar_that_leaves_when_asked_costs_no_time_and_is_found():
+    def leave(sim, item) -> None:
+        if isinstance(item, cmd.AskPartialSum) and sim.workers[item.link].name == "w2":
+            sim.cut(sim.workers[item.link])
+
+    peaceful, _, _ = disputed("noise")
+    sim, computed, _ = disputed("noise", meddle=leave)
+    assert sim.records[0].quarantined == ("w2",)
+    assert len(computed) == 3
+    assert sim.now - peaceful.now < 0.1
+    np.testing.assert_allclose(parameters(sim), parameters(peaceful), rtol=1e-9)
 
 
 def test_without_verification_a_lie_is_stepped_with():

@@ -21,13 +21,14 @@ DTYPE_INT32: Dtype
 DTYPE_INT64: Dtype
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye", "alive", "checksum")
+    __slots__ = ("hello", "ready", "chunk_finished", "message_frame", "drain", "goodbye", "partial_sum", "alive", "checksum")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FINISHED_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FRAME_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_SUM_FIELD_NUMBER: _ClassVar[int]
     ALIVE_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
@@ -36,12 +37,13 @@ class SessionRequest(_message.Message):
     message_frame: MessageFrame
     drain: Drain
     goodbye: Goodbye
+    partial_sum: PartialSum
     alive: Alive
     checksum: int
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., chunk_finished: _Optional[_Union[ChunkFinished, _Mapping]] = ..., message_frame: _Optional[_Union[MessageFrame, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., partial_sum: _Optional[_Union[PartialSum, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "prefetch", "alive", "checksum")
+    __slots__ = ("welcome", "start_round", "parameters_frame", "next_chunk", "collect", "stop_round", "drain", "goodbye", "prefetch", "alive", "ask_partial_sum", "checksum")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_ROUND_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FRAME_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +54,7 @@ class SessionResponse(_message.Message):
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     PREFETCH_FIELD_NUMBER: _ClassVar[int]
     ALIVE_FIELD_NUMBER: _ClassVar[int]
+    ASK_PARTIAL_SUM_FIELD_NUMBER: _ClassVar[int]
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     start_round: StartRound
@@ -63,8 +66,9 @@ class SessionResponse(_message.Message):
     goodbye: Goodbye
     prefetch: Prefetch
     alive: Alive
+    ask_partial_sum: AskPartialSum
     checksum: int
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., start_round: _Optional[_Union[StartRound, _Mapping]] = ..., parameters_frame: _Optional[_Union[ParametersFrame, _Mapping]] = ..., next_chunk: _Optional[_Union[NextChunk, _Mapping]] = ..., collect: _Optional[_Union[Collect, _Mapping]] = ..., stop_round: _Optional[_Union[StopRound, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., alive: _Optional[_Union[Alive, _Mapping]] = ..., ask_partial_sum: _Optional[_Union[AskPartialSum, _Mapping]] = ..., checksum: _Optional[int] = ...) -> None: ...
 
 class Stamp(_message.Message):
     __slots__ = ("run", "epoch", "round", "incarnation")
@@ -139,6 +143,16 @@ class MessageFrame(_message.Message):
 class Drain(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class PartialSum(_message.Message):
+    __slots__ = ("stamp", "number", "value")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    stamp: Stamp
+    number: int
+    value: float
+    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., number: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
 
 class Alive(_message.Message):
     __slots__ = ()
@@ -357,6 +371,20 @@ class Collect(_message.Message):
     terms: Terms
     n_parts: int
     def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., request: _Optional[int] = ..., terms: _Optional[_Union[Terms, _Mapping]] = ..., n_parts: _Optional[int] = ...) -> None: ...
+
+class AskPartialSum(_message.Message):
+    __slots__ = ("stamp", "number", "terms", "n_parts", "index")
+    STAMP_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    N_PARTS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    stamp: Stamp
+    number: int
+    terms: Terms
+    n_parts: int
+    index: int
+    def __init__(self, stamp: _Optional[_Union[Stamp, _Mapping]] = ..., number: _Optional[int] = ..., terms: _Optional[_Union[Terms, _Mapping]] = ..., n_parts: _Optional[int] = ..., index: _Optional[int] = ...) -> None: ...
 
 class StopRound(_message.Message):
     __slots__ = ("stamp",)
