@@ -121,8 +121,8 @@ class Peer:
             if isinstance(frame, kind):
                 return frame
 
-    async def join(self, name: str) -> wire.Welcome:
-        await self.send(wire.Hello(name, "test"))
+    async def join(self, name: str, minor: int = wire.PROTOCOL_MINOR) -> wire.Welcome:
+        await self.send(wire.Hello(name, "test", protocol_minor=minor))
         self.welcome = await self.receive(wire.Welcome)
         if self.welcome.order is not None:
             await self.send(wire.Ready(self.welcome.incarnation, self.welcome.order.epoch))
