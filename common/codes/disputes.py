@@ -31,13 +31,13 @@ class Bisection:
     Source: Hofmeister et al. 2024 (liars are found by comparing and computing little); binding workers by
         sums of halves, within rounding, is this implementation's.
 
-    >>> found = Bisection((6.0, 6.5), (0.1, 0.1, 0.1))  # of 1 + 2 + 3, and a lie of 2.5 for the second
+    >>> found = Bisection((6.0, 7.0), (0.1, 0.1, 0.1))  # of 1 + 2 + 3, and of 1 + 3 + 3
     >>> found.asked
     (0, 1)
     >>> found.answer((1.0, 1.0)); found.asked
     (1, 2)
-    >>> found.answer((2.0, 2.5)); found.asked, found.term, found.values
-    (None, 1, (2.0, 2.5))
+    >>> found.answer((2.0, 3.0)); found.asked, found.term, found.values
+    (None, 1, (2.0, 3.0))
     """
 
     def __init__(self, totals: tuple[float, float], slacks: Sequence[float]) -> None:

@@ -122,7 +122,9 @@ def test_a_plan_for_scripts(gradcode, monkeypatch):
     assert found["wire"][0]["noise"] == pytest.approx(noise)
 
 
-def test_a_large_plan_is_sampled_and_says_so(gradcode):
+def test_a_large_plan_is_sampled_and_says_so(gradcode, monkeypatch):
+    # How thoroughly depends on how fast this machine decodes right now; rows are left out where it is slow.
+    monkeypatch.setattr("gradcode.commands_codes._decoding_seconds", lambda code: 5e-4)
     _, out, _ = gradcode("codes", "cyclic_repetition(50, 3)", columns=80)
     assert "... and 34 more workers" in out
     assert re.search(r"^ +0 +all 1 +100\.0%", out, flags=re.M)
