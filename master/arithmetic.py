@@ -10,7 +10,6 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -197,11 +196,15 @@ class Arithmetic:
         Cost: a digest of every value that is compared, and a pass over the rows of those computed again.
         """
         assert self.code is not None, "there is no plan yet"
-        assert self._recompute is not None, "nothing is verified without rows"
-        point, n_chunks = self.optimizer.point.astype(self._wire), self.code.n_chunks
-        gradient = partial(self._recompute.gradient, n_chunks=n_chunks, point=point)
-        rounding = partial(_rounding, self._recompute, n_chunks)
-        examination = Examination(self._payloads, gradient, rounding, self.message_length)
+        recompute, n_chunks = self._recompute, self.code.n_chunks
+        assert recompute is not None, "nothing is verified without rows"
+        point = self.optimizer.point.astype(self._wire)
+        examination = Examination(
+            self._payloads,
+            lambda chunk: recompute.gradient(chunk, n_chunks, point),
+            lambda chunk, size: recompute.rounding(chunk, n_chunks, size),
+            self.message_length,
+        )
         found = examination.answer(questions, exposed)
         self._payloads.update(found.corrections)
         return ev.Examined(
@@ -232,7 +235,3 @@ class Arithmetic:
         self.optimizer.step(self._gradient)
         self._gradient = None
         return bool(np.isfinite(self.optimizer.parameters).all())
-
-
-def _rounding(recompute: Recompute, n_chunks: int, chunk: int, size: float) -> float:
-    return recompute.rounding(chunk, n_chunks, size)

@@ -27,18 +27,20 @@ class _Case:
     """A dispute under way.
 
     Attributes:
+        question: what it is about, without what liars claim.
+        moot: one of the two was found to lie elsewhere, so that the other is not asked.
         asked: place -> number of what it was asked last. told: place -> what it answered.
         until: so long its answers are waited for. given_up: they cannot be had.
-        moot: one of the two was found to lie elsewhere, so that the other is not asked.
     """
 
     dispute: Dispute
+    question: Question
     bisection: Bisection
+    moot: bool
     asked: dict[int, int] = field(default_factory=dict)
     told: dict[int, float] = field(default_factory=dict)
     until: float = 0.0
     given_up: bool = False
-    moot: bool = False
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -96,11 +98,7 @@ class Disputing:
 
         Returns what to ask, or what to examine next if nothing can be asked.
         """
-        marked = map(self._if_whole, self._questions)
-        self._questions = tuple(question.without(liars) for question in marked)
-        self._cases = [_Case(each, Bisection(each.totals, each.slacks)) for each in disputes]
-        for case in self._cases:
-            case.moot = any(claim.worker in liars for claim in case.dispute.claims)
+        self._cases = [self._case(each, liars) for each in disputes]
         asks = [ask for case in self._cases for ask in self._ask(case, now)]
         return [*asks, *self._conclude()]
 
@@ -139,19 +137,18 @@ class Disputing:
 
     def _ask(self, case: _Case, now: float) -> Iterator[Command]:
         asked = case.bisection.asked
-        if case.moot:
+        if asked is None or case.moot:
             return
-        if asked is None or not all(self._is_there(place) for place in case.places):
-            case.given_up = asked is not None
+        if not all(self._is_there(place) for place in case.places):
+            case.given_up = True
             return
-        question = self._questions[case.dispute.question]
+        terms = case.question.terms[asked[0] : asked[1]]
         case.told, case.asked, case.until = {}, {}, now + PATIENCE_SECONDS
         for place in case.places:
             number, self._n_asked = self._n_asked, self._n_asked + 1
             case.asked[place] = number
             link, stamp = self._askable[place]
-            terms = question.terms[asked[0] : asked[1]]
-            yield AskPartialSum(link, stamp, number, terms, question.n_parts, case.dispute.index)
+            yield AskPartialSum(link, stamp, number, terms, case.question.n_parts, case.dispute.index)
 
     def _take(self, case: _Case, place: int, value: float, now: float) -> Iterator[Command]:
         case.told[place] = value
@@ -170,10 +167,13 @@ class Disputing:
         cases, self._cases = self._cases, []
         told = ((at, case) for at, case in enumerate(cases) if not (case.moot or case.given_up))
         exposed = tuple(_exposed(at, case) for at, case in told)
-        self._questions = tuple(
-            replace(self._questions[case.dispute.question], audit=case.given_up) for case in cases
-        )
+        self._questions = tuple(replace(case.question, audit=case.given_up) for case in cases)
         return [Examine(self._number, self._questions, exposed)]
+
+    def _case(self, dispute: Dispute, liars: tuple[str, ...]) -> _Case:
+        question = self._if_whole(self._questions[dispute.question]).without(liars)
+        moot = any(claim.worker in liars for claim in dispute.claims)
+        return _Case(dispute, question, Bisection(dispute.totals, dispute.slacks), moot)
 
     def _if_whole(self, question: Question) -> Question:
         """What to make of the value if all workers but one are found to lie.

@@ -198,12 +198,9 @@ class Examination:
         """Compute the one chunk that a dispute came down to; returns whether that told who lies."""
         found, question = self._found, questions[exposed.question]
         found.n_audited += 1
-        chunk, part, coefficient = question.terms[exposed.term]
-        gradient, rounding = self._gradient(chunk)
-        begin = part * self._length(question.n_parts)
-        piece = gradient[begin : begin + self._length(question.n_parts)]
-        truth = coefficient * float(piece[exposed.index]) if exposed.index < len(piece) else 0.0
-        allowed = max(exposed.slack, abs(coefficient) * rounding)
+        term = question.terms[exposed.term]
+        message, rounding = self._truth((term,), question.n_parts)
+        truth, allowed = float(message[exposed.index]), max(exposed.slack, rounding)
         wrong = [
             worker
             for worker, value in zip(exposed.workers, exposed.values, strict=True)

@@ -10,6 +10,7 @@ from master.commands import CloseLink, Combine, Command, Discard, Examine, Resto
 from master.disputing import Disputing
 from master.events import Combined, Examined, PartialSum, Stepped
 from master.experience import Experience
+from master.intake import Violation
 from master.membership import Membership
 from master.policies import Verdict, end_of_run, judge
 from master.roster import stops
@@ -132,9 +133,8 @@ class Settling:
         link.seen_at = now
         follows = self._disputing.hear(event, link, now)
         if follows is None:
-            kind = "foreign_message"
-            why = f"{kind}: partial sum {event.number} of round {event.stamp.round} was not asked for"
-            return Advance(expelled=(CloseLink(link.number, why, kind),))
+            detail = f"partial sum {event.number} of round {event.stamp.round} was not asked for"
+            return Advance(expelled=(Violation(link, "foreign_message", detail).close,))
         return Advance(tuple(follows))
 
     def _examined(self, event: Examined, ended: Round, members: Membership, now: float) -> Advance:

@@ -238,6 +238,7 @@ class _Claims:
 
     def _place_of(self, payload: int | None) -> int | None:
         """The place of the worker that sent it, if that has not left since."""
-        work = None if payload is None else self._senders[payload]
-        there = work is not None and work.present and self._works[work.place] is work
-        return work.place if work is not None and there else None
+        if payload is None:
+            return None
+        work = self._senders[payload]
+        return work.place if work.present and self._works[work.place] is work else None
